@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Every target sets up what it needs on a fresh Debian 12 machine, as root, and is safe to run again.
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help demo test prove bench lab lab-break lab-mend lab-faults lab-down clean-cache clean format
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## three illnesses healed in front of you (KEEP=1 leaves the lab up)
+	@tools/setup demo
+	@KEEP=$(KEEP) $(PYTHON) -m lab.demo
+
+test: ## all tests and gates; TESTS=path runs a part
+	@tools/setup test
+	@tests/run $(TESTS)
+
+prove: ## the long, seeded campaign (SEED=1); writes build/prove/report.json
+	@tools/setup test
+	@SEED=$(SEED) $(PYTHON) -m tests.campaign
+
+bench: ## ratios side by side; writes build/bench/report.json
+	@tools/setup test
+	@$(PYTHON) -m tests.bench
+
+lab: ## start the lab's farm
+	@tools/setup demo
+	@lab/up
+
+lab-faults: ## list the faults and how each is undone
+	@lab/faults --list
+
+lab-break: ## make a node ill: NODE=ei1 FAULT=memory
+	@lab/break "$(NODE)" "$(FAULT)"
+
+lab-mend: ## undo every fault of a node: NODE=ei1
+	@lab/mend "$(NODE)"
+
+lab-down: ## remove the lab's machines, bridge and processes
+	@lab/down
+
+clean-cache: ## remove the cached base root file system and the tests' downloads
+	@lab/clean-cache
+
+clean: lab-down ## remove the lab, the virtual environment and all that was built
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible
