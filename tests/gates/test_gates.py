@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The gates: every tool of the field that judges code has nothing to say, with empty ignore files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.gates.sanity import ROOT, copy_collection, run_sanity, tracked_files
+
+BIN = Path(sys.executable).parent
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **extra: str) -> str:
+    """Run a tool of the virtual environment; its output is the message when it fails."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1", **extra}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def test_ruff_check() -> None:
+    run(BIN / "ruff", "check", ".")
+
+
+def test_ruff_format() -> None:
+    run(BIN / "ruff", "format", "--check", ".")
+
+
+@pytest.mark.parametrize("tree", ["plugins", "runner", "lab"])
+def test_mypy(tree: str) -> None:
+    run(BIN / "mypy", tree)
+
+
+def test_ansible_lint_production() -> None:
+    run(
+        BIN / "ansible-lint",
+        "--offline",
+        "--profile",
+        "production",
+        "--strict",
+        ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".dev"),
+    )
+
+
+def test_ansible_sanity(tmp_path: Path) -> None:
+    done = run_sanity(tmp_path)
+    assert done.returncode == 0, done.stdout[-8000:]
+    ran = re.findall(r'Running sanity test "([a-z0-9-]+)"', done.stdout)
+    # In a folder that git ignores everything is skipped with exit code 0.
+    assert {"validate-modules", "import", "compile", "ansible-doc"} <= set(ran), done.stdout
+    assert not list((ROOT / "tests" / "sanity").glob("ignore*")), "ignore files stay empty by not being there"
+
+
+def test_changelog_fragments(tmp_path: Path) -> None:
+    run(BIN / "antsibull-changelog", "lint", cwd=copy_collection(tmp_path))
+
+
+def test_docs(tmp_path: Path) -> None:
+    run(BIN / "antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", cwd=copy_collection(tmp_path))
+
+
+def texts(*suffixes: str) -> list[tuple[str, str]]:
+    """Every tracked text file with one of the endings: (name, text)."""
+    return [
+        (name, (ROOT / name).read_text(encoding="utf-8"))
+        for name in tracked_files()
+        if name.endswith(suffixes)
+    ]
+
+
+def test_each_file_names_its_licence() -> None:
+    missing = [
+        name
+        for name, text in texts(".py", ".yml", ".yaml", ".j2", ".toml", ".sh", ".cfg")
+        if "SPDX-License-Identifier: GPL-3.0-or-later" not in text[:400]
+    ]
+    assert not missing
+
+
+EXCEPTIONS = {
+    "noqa": re.compile(r"#\s*noqa(?::\s*[A-Z0-9, ]+)?(?P<rest>.*)"),
+    "type: ignore": re.compile(r"#\s*type:\s*ignore(?:\[[a-z-, ]+\])?(?P<rest>.*)"),
+    "changed_when: false": re.compile(r"changed_when:\s*false(?P<rest>.*)"),
+    "failed_when: false": re.compile(r"failed_when:\s*false(?P<rest>.*)"),
+    "ignore_errors": re.compile(r"ignore_errors:\s*true(?P<rest>.*)"),
+    "nosec": re.compile(r"#\s*nosec(?P<rest>.*)"),
+}
+
+
+def test_each_exception_has_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = dict.fromkeys(EXCEPTIONS, 0)
+    bare: list[str] = []
+    for name, text in texts(".py", ".yml", ".j2"):
+        if name.startswith("tests/gates/"):
+            continue
+        lines = text.splitlines()
+        for number, line in enumerate(lines):
+            for kind, pattern in EXCEPTIONS.items():
+                found = pattern.search(line)
+                if not found:
+                    continue
+                counts[kind] += 1
+                above = lines[number - 1].strip() if number else ""
+                if len(found.group("rest").strip(" #-:")) < 8 and not above.startswith("#"):
+                    bare.append(f"{name}:{number + 1}: {line.strip()}")
+    with capsys.disabled():
+        print("\nexceptions in the code:", ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+    assert not bare, "\n".join(bare)
+
+
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    pattern = re.compile(r"pytest\.(mark\.)?(skip|xfail)")
+    found = [
+        name
+        for name, text in texts(".py")
+        if name.startswith("tests/") and pattern.search(text) and not name.startswith("tests/gates/")
+    ]
+    assert not found
+
+
+def test_every_remote_task_survives_an_unreachable_host() -> None:
+    """Ansible runs neither rescue nor always for an unreachable host, and takes localhost out of the play."""
+    missing: list[str] = []
+    for name, text in texts(".yml"):
+        if not name.startswith(
+            ("playbooks/", "roles/lb_detach/", "roles/keepalived_failover/", "roles/node_evidence/")
+        ):
+            continue
+        for task in re.split(r"\n(?=\s*- name:)", text):
+            if "delegate_to:" in task and "ignore_unreachable: true" not in task:
+                missing.append(f"{name}: {task.strip().splitlines()[0]}")
+    assert not missing, "\n".join(missing)
