@@ -36,11 +36,7 @@ def tracked_files() -> list[str]:
         check=True,
         capture_output=True,
     ).stdout.decode()
-    return [
-        name
-        for name in listed.split("\0")
-        if name and not name.startswith(".dev/") and (ROOT / name).is_file()
-    ]
+    return [name for name in listed.split("\0") if name and not name.startswith(".dev/") and (ROOT / name).is_file()]
 
 
 def copy_collection(parent: Path) -> Path:

@@ -76,11 +76,7 @@ def test_docs(tmp_path: Path) -> None:
 
 def texts(*suffixes: str) -> list[tuple[str, str]]:
     """Every tracked text file with one of the endings: (name, text)."""
-    return [
-        (name, (ROOT / name).read_text(encoding="utf-8"))
-        for name in tracked_files()
-        if name.endswith(suffixes)
-    ]
+    return [(name, (ROOT / name).read_text(encoding="utf-8")) for name in tracked_files() if name.endswith(suffixes)]
 
 
 def test_each_file_names_its_licence() -> None:

@@ -74,9 +74,7 @@ def test_tarball_is_built_installed_and_used(source: Path, tmp_path: Path) -> No
 
 
 def test_wheel_is_built_installed_and_used(source: Path, tmp_path: Path) -> None:
-    built = call(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source], tmp_path
-    )
+    built = call([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source], tmp_path)
     assert built.returncode == 0, built.stdout + built.stderr
     wheel = next(tmp_path.glob("selfheal_cluster-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
