@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Every fault of the lab in one table: what exactly is done to a machine, and what undoes it.
+
+All of it goes through the host's console of the machine, never through its network, so that a machine
+that is cut off, starved or frozen can still be mended. Each injection is written with its time into
+`faults.jsonl` in the lab's state folder, where the judge reads it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.machines import Lab, LabError
+
+ILLNESS, DISTURBANCE = "illness", "disturbance"
+CONSOLE_SECONDS = 60  # a machine that burns its CPU answers its console slowly
+PEAK_SECONDS = 30
+RATE_OF_PEAK = 120
+
+HOOK = r"""
+say() { printf '%s\n' "$1" | timeout 20 socat - UNIX-CONNECT:/run/ei/fault.sock; }
+main_pid() { systemctl show -p MainPID --value "$1"; }
+"""
+
+# What is put right inside the machine. Each line looks first, says what it undid, and may run at any time.
+MEND = HOOK + r"""
+enabled() { systemctl is-enabled -q "$1" 2>/dev/null; }
+pid=$(main_pid ei.service)
+if enabled ei.service && [ "${pid:-0}" -gt 0 ]; then
+    if grep -q '^State:[[:space:]]*T' "/proc/$pid/status"; then kill -CONT "$pid"; echo hung; fi
+    if [ -S /run/ei/fault.sock ]; then
+        state=$(say state)
+        case $state in *'"leaked_bytes": 0'*) ;; *leaked_bytes*) echo memory;; esac
+        case $state in *'"errors": true'*) echo errors;; esac
+        case $state in *'"burners": 0'*) ;; *burners*) echo cpu;; esac
+        case $state in
+            '{"errors": false, "leaked_bytes": 0, "full": false, "burners": 0}') ;;
+            *) say clear >/dev/null;;
+        esac
+    fi
+fi
+if [ -e /var/lib/ei/lab-fill ]; then rm -f /var/lib/ei/lab-fill; echo disk; fi
+if systemctl is-active -q lab-cpu-burst.service; then systemctl stop lab-cpu-burst.service; echo cpu_burst; fi
+for pair in ei.service=killed keepalived.service=keepalived_killed haproxy.service=haproxy_stopped \
+        nagios-nrpe-server.service=nrpe_down; do
+    unit=${pair%=*}
+    if enabled "$unit" && ! systemctl is-active -q "$unit"; then
+        systemctl reset-failed "$unit" 2>/dev/null
+        systemctl start "$unit" && echo "${pair#*=}"
+    fi
+done
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    kind: str
+    what: str
+    undone: str
+    inject: Callable[[Lab, str], None]
+    needs: str = ""  # unit that a machine must have for this fault to mean anything
+
+
+def console(lab: Lab, node: str, script: str) -> str:
+    """Run a script inside a machine by its console, within a bound."""
+    try:
+        done = lab.exec(node, ["sh", "-c", script], check=False, timeout=CONSOLE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{node} did not answer its console for {CONSOLE_SECONDS} s (frozen? then mend it)") from None
+    if done.returncode != 0:
+        raise LabError(f"{node}: {(done.stderr or done.stdout).strip() or f'exit {done.returncode}'}")
+    return done.stdout
+
+
+def hook(word: str) -> Callable[[Lab, str], None]:
+    def inject(lab: Lab, node: str) -> None:
+        answer = console(lab, node, HOOK + f"say '{word}'")
+        if not answer.startswith("{") or "error\"" in answer:
+            raise LabError(f"{node}: the service's fault hook said: {answer.strip() or 'nothing'}")
+    return inject
+
+
+def script(text: str) -> Callable[[Lab, str], None]:
+    def inject(lab: Lab, node: str) -> None:
+        console(lab, node, HOOK + text)
+    return inject
+
+
+def operator_restart(lab: Lab, node: str) -> None:
+    """As an operator would: tell Nagios first, then restart."""
+    now = int(time.time())
+    line = f"[{now}] SCHEDULE_{{kind}}_DOWNTIME;{node};{now};{now + 120};1;0;120;operator;planned restart"
+    lines = "\\n".join(line.format(kind=kind) for kind in ("HOST", "HOST_SVC"))
+    console(lab, "monitor", f"printf '{lines}\\n' > /var/lib/nagios4/rw/nagios.cmd")
+    script("sleep 2; systemctl restart ei.service")(lab, node)
+
+
+def load_peak(lab: Lab, node: str) -> None:  # noqa: ARG001 - every fault takes a node
+    """Load on the whole layer, by the judge's own client, bounded in time; `node` only names the layer."""
+    if (pid := peak_pid(lab)) is not None:
+        raise LabError(f"a load peak is already running (process {pid})")
+    with subprocess.Popen(
+            [sys.executable, "-m", "lab.judge", "peak", "--rate", str(RATE_OF_PEAK), "--seconds", str(PEAK_SECONDS)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, cwd=Path(__file__).parent.parent) as process:
+        (lab.state / "peak.pid").write_text(f"{process.pid}\n", encoding="ascii")
+        process.returncode = 0  # it is left to run; it ends by itself
+
+
+def peak_pid(lab: Lab) -> int | None:
+    """The process of a load peak that still runs."""
+    try:
+        pid = int((lab.state / "peak.pid").read_text(encoding="ascii"))
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if b"lab.judge" in words and b"peak" in words else None
+
+
+def fault(name: str, what: str, undone: str, inject: Callable[[Lab, str], None], needs: str = "",
+          kind: str = ILLNESS) -> Fault:
+    return Fault(name, kind, what, undone, inject, needs)
+
+
+EI, HAPROXY, KEEPALIVED, NRPE = "ei.service", "haproxy.service", "keepalived.service", "nagios-nrpe-server.service"
+
+FAULTS: dict[str, Fault] = {one.name: one for one in (
+    fault("memory", "the service leaks inside its own cgroup until 6 % (20 MB at least) of the machine's memory is "
+          "available, and from then on no request gets its buffer: every one is answered 500",
+          "restart of the service; mend frees the leak", hook("memory"), EI),
+    fault("cpu", "the service starts 6 children that burn CPU, inside its own cgroup",
+          "restart of the service; mend kills the children", hook("cpu 6"), EI),
+    fault("disk", "a file fills the service's partition /var/lib/ei to the last byte",
+          "mend removes the file /var/lib/ei/lab-fill; a restart does not",
+          script("dd if=/dev/zero of=/var/lib/ei/lab-fill bs=64k 2>/dev/null; [ -s /var/lib/ei/lab-fill ]"), EI),
+    fault("killed", "kill -9 of the service's main process; its unit says Restart=no",
+          "start of the service", script("kill -9 $(main_pid ei.service)"), EI),
+    fault("hung", "SIGSTOP to the service's main process: connections are accepted, nothing is answered",
+          "restart of the service; mend sends SIGCONT", script("kill -STOP $(main_pid ei.service)"), EI),
+    fault("errors", "the service answers 500 to every request; /health follows after its grace of 15 s",
+          "restart of the service; mend ends it", hook("errors"), EI),
+    fault("cut", "the machine's network cable is taken out of the bridge; its processes go on",
+          "reboot of the machine; mend puts the cable back", Lab.cut),
+    fault("frozen", "every process of the machine stops where it is, its kernel still answers ping; its address stays",
+          "mend thaws it; nothing inside can", Lab.freeze),
+    fault("keepalived_killed", "kill -9 of all keepalived processes at once: the virtual IP stays on the interface "
+          "while the peer takes it too", "restart of keepalived",
+          script("systemctl is-active -q keepalived.service && kill -9 $(pidof keepalived)"), KEEPALIVED),
+    fault("haproxy_stopped", "systemctl stop haproxy: stopped for good, nothing restarts it",
+          "start of haproxy", script("systemctl stop haproxy.service"), HAPROXY),
+    fault("load_peak", f"the judge's client burns CPU on the whole layer through the virtual IP for {PEAK_SECONDS} s",
+          "ends by itself; mend of any node ends it", load_peak, EI, DISTURBANCE),
+    fault("cpu_burst", "two processes burn the machine's CPU for 5 s", "ends by itself",
+          script("systemd-run -q --collect --unit=lab-cpu-burst --property=RuntimeMaxSec=5 "
+                 "sh -c 'while :; do :; done & while :; do :; done'"), "", DISTURBANCE),
+    fault("operator_restart", "an operator sets a downtime of 120 s in Nagios and restarts the service",
+          "ends by itself", operator_restart, EI, DISTURBANCE),
+    fault("nrpe_down", "NRPE is stopped; everything else serves", "start of nagios-nrpe-server",
+          script("systemctl stop nagios-nrpe-server.service"), NRPE, DISTURBANCE),
+)}
+
+
+def log_path(lab: Lab) -> Path:
+    """The file that the judge reads; one JSON object per line."""
+    return lab.state / "faults.jsonl"
+
+
+def record(lab: Lab, at: float, event: str, node: str, label: str, kind: str) -> None:
+    with log_path(lab).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"at": round(at, 3), "event": event, "node": node, "label": label,
+                               "detail": {"kind": kind}}) + "\n")
+
+
+def check_node(lab: Lab, node: str) -> None:
+    nodes = lab.nodes()
+    if not nodes:
+        raise LabError("no lab is up; start it with: make lab")
+    if node not in nodes:
+        raise LabError(f"no machine {node!r}; there are: {', '.join(nodes)}")
+
+
+def break_node(lab: Lab, node: str, name: str) -> None:
+    """Make a machine ill and write down when."""
+    check_node(lab, node)
+    if name not in FAULTS:
+        raise LabError(f"no fault {name!r}; there are: {', '.join(FAULTS)}")
+    chosen = FAULTS[name]
+    if lab.pid(node) is None:
+        raise LabError(f"{node} is not running")
+    if lab.frozen(node):
+        raise LabError(f"{node} is frozen, nothing can be done to it; first: lab/mend {node}")
+    if chosen.needs:
+        try:
+            console(lab, node, f"systemctl is-enabled -q {chosen.needs}")
+        except LabError:
+            raise LabError(f"{node} has no {chosen.needs}, so {name} means nothing there") from None
+    begin = time.time()
+    chosen.inject(lab, node)
+    record(lab, begin, "injected", node, name, chosen.kind)
+
+
+def mend_node(lab: Lab, node: str) -> list[str]:
+    """Undo whatever of the table is present on a machine; give what was undone."""
+    check_node(lab, node)
+    undone = []
+    if lab.frozen(node):
+        lab.thaw(node)
+        undone.append("frozen")
+    if lab.pid(node) is None:
+        raise LabError(f"{node} is not running; start the lab again with: make lab")
+    if lab.is_cut(node):
+        lab.join(node)
+        undone.append("cut")
+    undone += console(lab, node, MEND).split()
+    if (pid := peak_pid(lab)) is not None:
+        os.kill(pid, 15)
+        undone.append("load_peak")
+    record(lab, time.time(), "mended", node, ",".join(undone), "")
+    return undone
+
+
+def table() -> str:
+    lines = []
+    for kind, title in ((ILLNESS, "Faults"), (DISTURBANCE, "Disturbances that are no illness")):
+        lines.append(f"{title}:")
+        for one in FAULTS.values():
+            if one.kind == kind:
+                lines += [f"  {one.name:18} {one.what}", f"  {'':18} undone by: {one.undone}"]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="lab.faults", description="Make a lab machine ill, or mend it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    breaking = commands.add_parser("break", help="make a node ill")
+    breaking.add_argument("node")
+    breaking.add_argument("fault")
+    mending = commands.add_parser("mend", help="undo every fault of a node")
+    mending.add_argument("node")
+    listing = commands.add_parser("list", help="list the faults and how each is undone")
+    listing.add_argument("--list", action="store_true", help="the same")
+    options = parser.parse_args(argv)
+    lab = Lab.from_env()
+    try:
+        if options.command == "list":
+            print(table())
+        elif options.command == "break":
+            break_node(lab, options.node, options.fault)
+            print(f"{options.node}: {options.fault} injected (undone by: {FAULTS[options.fault].undone})")
+        else:
+            undone = mend_node(lab, options.node)
+            print(f"{options.node}: {'undone: ' + ', '.join(undone) if undone else 'nothing to undo'}")
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
