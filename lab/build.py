@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Make and remove the lab's machines; called by create.yml and destroy.yml.
+
+``up`` reads what is wanted as JSON on standard input and makes it so: machines that run as wanted are left
+alone, everything else under this lab's prefix (a machine half made by a killed run, or one that is no longer
+in the inventory) is removed first. ``down`` removes all that is ours. Both print JSON with ``changed``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import shutil
+import socket
+import string
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lab import base, host
+from lab.machines import CGROUPS, Lab, LabError, run, wait_until
+
+TEMPLATE = Path(__file__).resolve().parent / "files" / "machine.conf.in"
+SSH_SECONDS = 45
+STOP_SECONDS = 10
+WORKERS = 6
+CFS_PERIOD = 100_000
+NODE_NAME = re.compile(r"[a-z][a-z0-9]{0,20}(-[a-z][a-z0-9]{0,20})*")
+
+
+def check_spec(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The wanted machines, or an error that says what is wrong with the inventory."""
+    network = ipaddress.ip_interface(str(spec["bridge_address"])).network
+    machines: dict[str, dict[str, Any]] = {}
+    seen: dict[str, str] = {}
+    for node, wanted in spec["machines"].items():
+        if not NODE_NAME.fullmatch(node):
+            raise LabError(f"{node!r} cannot be a lab machine: small letters and digits, a letter first, '-' between")
+        address = str(wanted["address"])
+        try:
+            inside = ipaddress.ip_address(address) in network
+        except ValueError:
+            inside = False
+        if not inside:
+            raise LabError(f"{node}: ansible_host {address!r} is not an address in the lab's network {network}")
+        if address in seen:
+            raise LabError(f"{node} and {seen[address]} have the same address {address}")
+        seen[address] = node
+        machines[node] = {"address": address, "prefix": network.prefixlen, "memory_mb": int(wanted["memory_mb"]),
+                          "cpu": float(wanted["cpu"]), "disk_mb": int(wanted["disk_mb"])}
+    if not machines:
+        raise LabError("the inventory has no machines")
+    return machines
+
+
+def limit_lines(memory_mb: int, cpu: float, v2: bool) -> list[str]:
+    """Memory and CPU limits, in the words of the cgroup version that the host has."""
+    quota = int(cpu * CFS_PERIOD)
+    if v2:
+        return [f"lxc.cgroup2.memory.max = {memory_mb}M", "lxc.cgroup2.memory.swap.max = 0",
+                f"lxc.cgroup2.cpu.max = {quota} {CFS_PERIOD}"]
+    return [f"lxc.cgroup.memory.limit_in_bytes = {memory_mb}M", f"lxc.cgroup.cpu.cfs_period_us = {CFS_PERIOD}",
+            f"lxc.cgroup.cpu.cfs_quota_us = {quota}"]
+
+
+def config_text(lab: Lab, node: str, spec: Mapping[str, Any], v2: bool) -> str:
+    """LXC configuration of one machine."""
+    octets = ipaddress.ip_address(spec["address"]).packed
+    filled = string.Template(TEMPLATE.read_text()).substitute(
+        node=node, root=lab.machine_dir(node) / "root", bridge=lab.bridge, veth=lab.veth(node),
+        address=spec["address"], prefix=spec["prefix"],
+        mac="02:5e:" + ":".join(f"{octet:02x}" for octet in octets))
+    return filled + "\n".join(limit_lines(spec["memory_mb"], spec["cpu"], v2)) + "\n"
+
+
+def found_nodes(lab: Lab) -> set[str]:
+    """Names of all nodes of which anything is left: a folder, a cgroup, a network cable."""
+    nodes = {path.name for path in (lab.state / "machines").glob("*")}
+    prefix = re.compile(r"lxc\.[a-z]+\." + re.escape(lab.container("")) + r"(.+?)(?:-\d+)?")
+    for cgroup in lab.cgroups():
+        match = prefix.fullmatch(cgroup.name)
+        if match:
+            nodes.add(match[1])
+    return nodes
+
+
+def _kill_cgroup(cgroup: Path) -> None:
+    """Kill every process in a cgroup and below it, also frozen ones, and remove it."""
+    below = sorted((path for path in cgroup.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
+    for folder in [*below, cgroup]:
+        for switch, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            if (folder / switch).exists():
+                (folder / switch).write_text(word)
+    for folder in [*below, cgroup]:
+        def empty(folder: Path = folder) -> bool:
+            procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
+            for pid in procs:
+                run(["kill", "-9", pid], check=False)
+            return not procs
+
+        if not wait_until(empty, STOP_SECONDS):
+            raise LabError(f"processes in {folder} do not end")
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # LXC's monitor was quicker
+        except OSError:
+            wait_until(lambda folder=folder: not folder.exists() or _removed(folder), 2)  # type: ignore[misc]  # mypy cannot type a lambda's default
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def remove_machine(lab: Lab, node: str) -> None:
+    """Remove all of one node, whatever state a killed run or a killed LXC left it in."""
+    if (lab.lxc_path / lab.container(node)).exists() or lab.machine_dir(node).exists():
+        lab._lxc("lxc-stop", node, "-k", "--nolock", "-t", "5", check=False)  # a hint only; the cgroups decide
+    # The monitor first, so that it does not take the end of its machine for a reboot.
+    for cgroup in sorted(lab.cgroups(node), key=lambda path: "lxc.monitor." not in path.name):
+        if cgroup.is_dir():
+            _kill_cgroup(cgroup)
+    if Path(f"/sys/class/net/{lab.veth(node)}").exists():
+        run(["ip", "link", "del", lab.veth(node)], check=False)
+    folder = lab.machine_dir(node)
+    base.unmount_below(folder)
+    if base.mounts_below(folder):
+        raise LabError(f"cannot unmount what is below {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(lab.lxc_path / lab.container(node), ignore_errors=True)
+
+
+def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> Path:
+    """Give a node its disk, its root and what makes it different from its twins."""
+    folder = lab.machine_dir(node)
+    folder.mkdir(parents=True)
+    image, disk, root = folder / "disk.img", folder / "disk", folder / "root"
+    disk.mkdir()
+    root.mkdir()
+    with image.open("wb") as handle:
+        handle.truncate(spec["disk_mb"] * 1024 * 1024)
+    # A file system of its own: the node sees a disk of this size, and filling it never fills the host.
+    run(["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", str(image)])
+    run(["mount", "-o", "loop", str(image), str(disk)])
+    (disk / "up").mkdir()
+    (disk / "work").mkdir()
+    run(["mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={disk}/up,workdir={disk}/work",
+         f"selfheal-{lab.container(node)}", str(root)])
+    (root / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
+    (root / "etc/hostname").write_text(f"{node}\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{spec['address']} {node}\n")
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{node}",
+         "-f", str(root / "etc/ssh/ssh_host_ed25519_key")])
+    (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
+    shutil.copy(host.public_key(lab), root / "root/.ssh/authorized_keys")
+    return root
+
+
+def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> None:
+    """Make and start one machine; its spec.json, written last, says that it is whole."""
+    root = _lay_out(lab, node, spec, lower)
+    folder = lab.machine_dir(node)
+    shutil.copy(root / "etc/ssh/ssh_host_ed25519_key.pub", folder / "host_key.pub")
+    config = folder / "config"
+    config.write_text(config_text(lab, node, spec, v2=not (CGROUPS / "memory").is_dir()))
+    lab.lxc_path.mkdir(exist_ok=True)
+    lab._lxc("lxc-start", node, "-d", "-f", str(config), "-o", str(folder / "lxc.log"), "-l", "WARN")
+    (folder / "spec.json").write_text(json.dumps(spec, sort_keys=True))
+
+
+def as_wanted(lab: Lab, node: str, spec: Mapping[str, Any]) -> bool:
+    """Whether a machine is whole, made of this very spec, and runs."""
+    try:
+        made = json.loads((lab.machine_dir(node) / "spec.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(made == spec and lab.pid(node))
+
+
+def answers_ssh(address: str) -> bool:
+    """Whether an SSH server says who it is."""
+    try:
+        with socket.create_connection((address, 22), timeout=1) as connection:
+            connection.settimeout(2)
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _each(action: Callable[[str], None], nodes: Iterable[str]) -> None:
+    """Do one thing for all nodes side by side; the first error is raised after all have ended."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in [pool.submit(action, node) for node in nodes]:
+            done.result()
+
+
+def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the lab as wanted; change nothing when it is."""
+    machines = check_spec(wanted)
+    started = time.monotonic()
+    lower = base.ensure()
+    with base.locked(lab.lock, f"works on lab {lab.name}"):
+        restarted = host.ensure_lxcfs()
+        for spec in machines.values():
+            spec["base"] = lower.name
+        wrong = sorted(node for node in found_nodes(lab)
+                       if restarted or node not in machines or not as_wanted(lab, node, machines[node]))
+        _each(lambda node: remove_machine(lab, node), wrong)
+        changed = host.ensure_bridge(lab, str(wanted["bridge_address"]))
+        changed |= host.ensure_key(lab)
+        missing = sorted(set(machines) - found_nodes(lab))
+        _each(lambda node: make_machine(lab, node, machines[node], lower), missing)
+        changed |= host.write_known_hosts(lab, {node: spec["address"] for node, spec in machines.items()})
+        changed |= host.write_ansible_cfg(lab)
+
+        def wait(node: str) -> None:
+            if not wait_until(lambda: answers_ssh(machines[node]["address"]), SSH_SECONDS):
+                raise LabError(f"{node} does not answer SSH at {machines[node]['address']} after {SSH_SECONDS} s; "
+                               f"see {lab.machine_dir(node) / 'lxc.log'}")
+
+        _each(wait, missing)
+    return {"changed": bool(changed or wrong or missing or restarted), "made": missing, "removed": wrong,
+            "seconds": round(time.monotonic() - started, 2)}
+
+
+def down(lab: Lab) -> dict[str, Any]:
+    """Remove all that belongs to this lab; the base stays in its cache."""
+    with base.locked(lab.lock, f"works on lab {lab.name}"):
+        nodes = sorted(found_nodes(lab))
+        changed = host.end_ssh_masters(lab)
+        _each(lambda node: remove_machine(lab, node), nodes)
+        changed |= host.remove_bridge(lab)
+        changed |= host.end_lxcfs()
+        if lab.state.exists():
+            base.unmount_below(lab.state)
+            if base.mounts_below(lab.state):
+                raise LabError(f"cannot unmount what is below {lab.state}")
+            shutil.rmtree(lab.state)
+            changed = True
+        shutil.rmtree(f"/run/lxc/lock{lab.lxc_path}", ignore_errors=True)
+    return {"changed": bool(changed or nodes), "removed": nodes}
+
+
+def main() -> int:
+    """Command line: ``up`` (wanted state on standard input) or ``down``."""
+    lab = Lab.from_env()
+    try:
+        if sys.argv[1:] == ["up"]:
+            print(json.dumps(up(lab, json.load(sys.stdin))))
+        elif sys.argv[1:] == ["down"]:
+            print(json.dumps(down(lab)))
+        else:
+            raise LabError("usage: python3 -m lab.build up|down")
+    except LabError as error:
+        base.say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

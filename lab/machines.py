@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The lab's names and places, and what its host can do to a machine from outside.
+
+Standard library only, no root needed to import. On the command line:
+``python3 -m lab.machines cut ei1`` (from the checkout), as root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_NAME = "shlab"
+CACHE = Path("/var/cache/selfheal-lab")
+CGROUPS = Path("/sys/fs/cgroup")
+#: LXC names its cgroups after the container and adds "-1" when an old one is in the way.
+CGROUP_KINDS = ("lxc.payload.", "lxc.monitor.", "lxc.pivot.")
+#: How deep below a controller LXC puts its cgroups: it starts where the caller lives.
+CGROUP_DEPTH = 5
+COMMAND_SECONDS = 20
+
+
+class LabError(Exception):
+    """Something about the lab that a human has to read."""
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
+    """Wait for a condition, not for a time; false when it did not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+def run(argv: Sequence[str], check: bool = True, stdin: str | None = None,
+        timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+    """Run one command of the host, with its output kept and its error told."""
+    done = subprocess.run(argv, input=stdin, text=True, capture_output=True, timeout=timeout, check=False,
+                          stdin=subprocess.DEVNULL if stdin is None else None)
+    if check and done.returncode != 0:
+        raise LabError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip() or done.returncode}")
+    return done
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab on this host; every name and path of it is derived from its own name."""
+
+    name: str = DEFAULT_NAME
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,7}", self.name):
+            raise LabError(f"LAB_NAME {self.name!r}: up to eight small letters and digits, a letter first")
+
+    @classmethod
+    def from_env(cls) -> Lab:
+        """The lab that LAB_NAME names, else the default one."""
+        return cls(os.environ.get("LAB_NAME") or DEFAULT_NAME)
+
+    @property
+    def state(self) -> Path:
+        """Folder with the machines, the SSH key and the known hosts."""
+        return Path("/var/lib/selfheal-lab" + ("" if self.name == DEFAULT_NAME else f"-{self.name}"))
+
+    @property
+    def lxc_path(self) -> Path:
+        """LXC's own folder of this lab."""
+        return self.state / "lxc"
+
+    @property
+    def lock(self) -> Path:
+        """File whose lock keeps two runs apart."""
+        return Path(f"/run/lock/selfheal-lab-{self.name}.lock")
+
+    @property
+    def bridge(self) -> str:
+        """Bridge that all machines of this lab hang on."""
+        return f"{self.name}0"
+
+    def container(self, node: str) -> str:
+        """LXC's name of a node."""
+        return f"{self.name}-{node}"
+
+    def veth(self, node: str) -> str:
+        """Host's end of a node's network cable; the kernel allows 15 characters."""
+        whole = f"{self.name}-{node}"
+        return whole if len(whole) <= 15 else f"{whole[:10]}{abs(hash_of(whole)) % 16**5:05x}"
+
+    def machine_dir(self, node: str) -> Path:
+        """Folder of one node: its disk, its root, its LXC configuration."""
+        return self.state / "machines" / node
+
+    def nodes(self) -> list[str]:
+        """Nodes that have been made."""
+        return sorted(path.parent.name for path in (self.state / "machines").glob("*/spec.json"))
+
+    def address(self, node: str) -> str:
+        """Address of a node on the bridge."""
+        spec = json.loads((self.machine_dir(self._known(node)) / "spec.json").read_text())
+        return str(spec["address"])
+
+    def _known(self, node: str) -> str:
+        if node not in self.nodes():
+            raise LabError(f"no machine {node!r} in lab {self.name}; there are: {', '.join(self.nodes()) or 'none'}")
+        return node
+
+    def _lxc(self, tool: str, node: str, *arguments: str, check: bool = True,
+             timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+        return run([tool, "-P", str(self.lxc_path), "-n", self.container(node), *arguments],
+                   check=check, timeout=timeout)
+
+    def pid(self, node: str) -> int | None:
+        """Process id, as the host sees it, of the node's PID 1; nothing when the node does not run."""
+        text = self._lxc("lxc-info", node, "-p", "-H", check=False).stdout.strip()
+        return int(text) if text.isdigit() else None
+
+    def frozen(self, node: str) -> bool:
+        """Whether the node is frozen."""
+        return self._lxc("lxc-info", node, "-s", "-H", check=False).stdout.strip() == "FROZEN"
+
+    def freeze(self, node: str) -> None:
+        """Stop every process of the node where it is (as a hypervisor that stalls); the cable stays in."""
+        self._lxc("lxc-freeze", self._known(node))
+
+    def thaw(self, node: str) -> None:
+        """Let a frozen node go on."""
+        self._lxc("lxc-unfreeze", self._known(node))
+
+    def is_cut(self, node: str) -> bool:
+        """Whether the node's cable is out of the bridge."""
+        return not Path(f"/sys/class/net/{self.veth(node)}/master").exists()
+
+    def cut(self, node: str) -> None:
+        """Take the node's cable out of the bridge; the node keeps its carrier and address.
+
+        A reboot of the node puts the cable back, since LXC makes a new one.
+        """
+        run(["ip", "link", "set", self.veth(self._known(node)), "nomaster"])
+
+    def join(self, node: str) -> None:
+        """Put the node's cable back into the bridge."""
+        run(["ip", "link", "set", self.veth(self._known(node)), "master", self.bridge])
+
+    def exec(self, node: str, argv: Sequence[str], check: bool = True,
+             timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run a command inside the node without its network or SSH (a console, so to say)."""
+        return self._lxc("lxc-attach", self._known(node), "--clear-env", "--set-var",
+                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                         "--", *argv, check=check, timeout=timeout)
+
+    def cgroups(self, node: str | None = None) -> Iterator[Path]:
+        """Every cgroup that LXC made for the node, or for any node of this lab."""
+        wanted = re.compile("(?:" + "|".join(re.escape(kind) for kind in CGROUP_KINDS) + ")"
+                            + re.escape(self.container(node or ""))
+                            + (r"(?:-\d+)?" if node else ".+"))
+        return lxc_cgroups(wanted)
+
+
+def lxc_cgroups(wanted: re.Pattern[str]) -> Iterator[Path]:
+    """Every cgroup of LXC whose name is wanted, in whatever controller and below whatever caller."""
+    for top, folders, _files in os.walk(CGROUPS):
+        for folder in list(folders):
+            if wanted.fullmatch(folder):
+                yield Path(top, folder)
+            if folder.startswith(CGROUP_KINDS):
+                folders.remove(folder)
+        if len(Path(top).relative_to(CGROUPS).parts) >= CGROUP_DEPTH:
+            folders.clear()
+
+
+def hash_of(text: str) -> int:
+    """A number for a name, the same in every process (hash() is not)."""
+    value = 0
+    for char in text.encode():
+        value = (value * 131 + char) % 2**32
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: one action on one node."""
+    parser = argparse.ArgumentParser(prog="python3 -m lab.machines", description="Act on a lab machine from its host.")
+    parser.add_argument("action", choices=["list", "pid", "freeze", "thaw", "cut", "join", "exec"])
+    parser.add_argument("node", nargs="?", default="")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for exec")
+    options = parser.parse_args(argv)
+    lab = Lab.from_env()
+    try:
+        if options.action == "list":
+            for node in lab.nodes():
+                print(f"{node:12} {lab.address(node):16} {lab.pid(node) or 'stopped'}")
+        elif options.action == "pid":
+            print(lab.pid(options.node) or "")
+        elif options.action == "exec":
+            done = lab.exec(options.node, options.command, check=False, timeout=600)
+            sys.stdout.write(done.stdout)
+            sys.stderr.write(done.stderr)
+            return done.returncode
+        else:
+            {"freeze": lab.freeze, "thaw": lab.thaw, "cut": lab.cut, "join": lab.join}[options.action](options.node)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
