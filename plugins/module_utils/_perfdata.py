@@ -157,7 +157,7 @@ def _loose(token: str, metrics: Dict[str, Metric], broken: List[str]) -> None:
         broken.append(token)
 
 
-def _is_decimal(comma: "re.Match[str]") -> bool:
+def _is_decimal(comma: re.Match[str]) -> bool:
     """Whether a comma must mean decimals; bytes with three digits behind it may as well be thousands."""
     whole, part, raw_unit = comma.groups()
     unit = _UNITS.get(raw_unit, ("", 1.0))[0]
