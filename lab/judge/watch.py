@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The judge's own eyes: balancers' statistics, machines from the host's side, Nagios' results."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import csv
+import itertools
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from lab.machines import Lab, LabError
+
+from .farm import Farm
+from .records import BalancerSeen, MachineSeen, ProbeSeen, Sample, ServerSeen
+
+BALANCER_SECONDS = 0.1
+MACHINE_SECONDS = 0.1
+NAGIOS_SECONDS = 1.0
+REQUEST_SECONDS = 0.5
+NAGIOS_REQUEST_SECONDS = 4.0
+STATS_PORT = 8404
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+STATUS_BITS = {1: "pending", 2: "ok", 4: "warning", 8: "unknown", 16: "critical"}
+Put = Callable[[Sample], None]
+
+
+async def fetch(host: str, port: int, path: str, seconds: float, headers: str = "") -> bytes:
+    """The body of one answer; the connection is closed after it. Raises OSError or TimeoutError."""
+    async with asyncio.timeout(seconds):
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n".encode())
+            answer = await reader.read(-1)
+        finally:
+            writer.transport.abort()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if head[9:12] != b"200":
+        raise OSError(f"answered {head[:60].decode('latin-1')!r}")
+    return body
+
+
+def parse_stats(text: str, nodes: Iterable[str]) -> dict[str, ServerSeen]:
+    """The members out of HAProxy's CSV; a member of several backends is out only if it is out of all."""
+    wanted = set(nodes)
+    found: dict[str, ServerSeen] = {}
+    for row in csv.DictReader(text.lstrip("# ").splitlines()):
+        name = row.get("svname", "")
+        if name not in wanted:
+            continue
+        seen = ServerSeen(row["status"], int(row["stot"] or 0), int(row["scur"] or 0))
+        before = found.get(name)
+        if before is not None:
+            status = before.status if not before.out else seen.status
+            seen = ServerSeen(status, before.total + seen.total, before.sessions + seen.sessions)
+        found[name] = seen
+    return found
+
+
+async def watch_balancer(farm: Farm, name: str, put: Put) -> None:
+    """Ten looks a second; one that fails is a sample too."""
+    nodes = {node for layer in farm.pools() for node in farm.layers[layer]}
+    loop = asyncio.get_running_loop()
+    last: tuple[object, ...] = ()
+    last_put = 0.0
+    while True:
+        begin = loop.time()
+        at = time.time()
+        try:
+            body = await fetch(farm.addresses[name], STATS_PORT, "/stats;csv", REQUEST_SECONDS)
+            servers = parse_stats(body.decode(), nodes)
+        except (OSError, TimeoutError, KeyError, ValueError):
+            servers = None
+        now = (None,) if servers is None else tuple(sorted(servers.items()))
+        if now != last or begin - last_put >= 1:
+            put(BalancerSeen(at, name, servers))
+            last, last_put = now, begin
+        await asyncio.sleep(max(0.02, begin + BALANCER_SECONDS - loop.time()))
+
+
+def has_address(fib_trie: str, address: str) -> bool:
+    """Whether a network namespace holds an address, from its /proc/net/fib_trie."""
+    return any(line.strip() == f"|-- {address}" and "host LOCAL" in after
+               for line, after in itertools.pairwise(fib_trie.splitlines()))
+
+
+def started(pid: int) -> float:
+    """When a process started, in epoch seconds."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+    return round(BOOT_TIME + ticks / CLOCK_TICKS, 2)
+
+
+def _boot_time() -> float:
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return 0.0
+
+
+BOOT_TIME = _boot_time()
+
+
+class Machine:
+    """One machine seen through /proc and cgroups of the host, without running anything inside it."""
+
+    def __init__(self, lab: Lab, node: str, units: Iterable[str], vip: str) -> None:
+        self.lab, self.node, self.units, self.vip = lab, node, tuple(units), vip
+        self.pid = 0
+        self.groups: dict[str, Path] = {}
+
+    def find(self) -> None:
+        """Its first process and its units' cgroups; again after each boot."""
+        self.pid = self.lab.pid(self.node) or 0
+        if not self.pid:
+            return
+        for line in Path(f"/proc/{self.pid}/cgroup").read_text(encoding="ascii").splitlines():
+            _, controllers, path = line.split(":", 2)
+            for top in ("systemd", "unified", ""):
+                base = Path("/sys/fs/cgroup", top, path.lstrip("/"))
+                if controllers in ("name=systemd", "") and base.is_dir():
+                    base = base.parent if base.name == "init.scope" else base
+                    if (base / "system.slice").is_dir():
+                        self.groups = {unit: base / "system.slice" / unit for unit in self.units}
+                        return
+
+    def look(self) -> MachineSeen:
+        at = time.time()
+        boot, address, units = 0.0, False, {}
+        try:
+            boot = started(self.pid)
+            address = has_address(Path(f"/proc/{self.pid}/net/fib_trie").read_text(encoding="ascii"), self.vip)
+        except (OSError, IndexError):
+            self.pid = 0
+        for unit, group in self.groups.items():
+            try:
+                pids = [int(pid) for pid in (group / "cgroup.procs").read_text(encoding="ascii").split()]
+                if pids:
+                    units[unit] = min(started(pid) for pid in pids)
+            except (OSError, IndexError):
+                continue  # stopped, or ended between the two looks
+        return MachineSeen(at, self.node, boot, units, address)
+
+
+async def watch_machines(farm: Farm, lab: Lab, put: Put) -> None:
+    """All machines, ten times a second; written down when something changed."""
+    machines = []
+    for layer, nodes in farm.layers.items():
+        units = {farm.units.get(layer) or "", "keepalived.service" if farm.kinds.get(layer) == "pair" else ""}
+        machines += [Machine(lab, node, sorted(unit if "." in unit else f"{unit}.service"
+                                               for unit in units if unit), farm.vip) for node in nodes]
+    last: dict[str, tuple[object, ...]] = {}
+    retry: dict[str, float] = {}
+    while True:
+        begin = time.monotonic()
+        for machine in machines:
+            if not machine.groups or not machine.pid:
+                if begin < retry.get(machine.node, 0):
+                    continue
+                retry[machine.node] = begin + 0.5
+                try:
+                    await asyncio.get_running_loop().run_in_executor(None, machine.find)
+                except (OSError, LabError):
+                    machine.pid = 0
+            seen = machine.look()
+            now = (seen.boot, seen.address, tuple(sorted(seen.units.items())))
+            if now != last.get(machine.node):
+                put(seen)
+                last[machine.node] = now
+        await asyncio.sleep(MACHINE_SECONDS)
+
+
+def parse_services(answer: dict[str, Any], at: float) -> list[ProbeSeen]:
+    """Nagios' results out of a servicelist with details; its numbers or its words for a state."""
+    found = []
+    for host, services in answer["data"]["servicelist"].items():
+        for name, facts in services.items():
+            status = facts["status"]
+            word = STATUS_BITS.get(status, "unknown") if isinstance(status, int) else str(status)
+            hard = facts["state_type"] in (1, "hard")
+            found.append(ProbeSeen(at, host, name, word, hard, facts["last_check"] / 1000))
+    return found
+
+
+def nagios_password(lab: Lab) -> str:
+    """Read from the monitor's disk by the host, so that nothing of the healer's is used."""
+    return lab.exec("monitor", ["cat", "/etc/selfheal/nagios.password"]).stdout.strip()
+
+
+async def watch_nagios(farm: Farm, lab: Lab, put: Put, user: str = "selfheal") -> None:
+    """One query a second for all services; written down when a check has a new result."""
+    loop = asyncio.get_running_loop()
+    headers = ""
+    last: dict[tuple[str, str], float] = {}
+    while True:
+        begin = loop.time()
+        try:
+            if not headers:
+                password = await loop.run_in_executor(None, nagios_password, lab)
+                headers = "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() + "\r\n"
+            body = await fetch(farm.monitor, 80, "/nagios4/cgi-bin/statusjson.cgi?query=servicelist&details=true",
+                               NAGIOS_REQUEST_SECONDS, headers)
+            for probe in parse_services(json.loads(body), time.time()):
+                if last.get((probe.host, probe.service)) != probe.last_check:
+                    last[probe.host, probe.service] = probe.last_check
+                    put(probe)
+        except (OSError, TimeoutError, ValueError, KeyError, LabError):
+            pass  # an absent Nagios is seen in the record as no new results
+        await asyncio.sleep(max(0.2, begin + NAGIOS_SECONDS - loop.time()))
