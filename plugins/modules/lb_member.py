@@ -225,13 +225,8 @@ def main() -> None:
         wish = _wish(module.params)
         if module.check_mode:
             before, after = member.preview(wish)
-            result: dict[str, Any] = {
-                "changed": differs(before, after),
-                "before": before,
-                "after": after,
-                "at": time.time(),
-            }
-            result.update(drain_seconds=0.0, left_sessions=0, check_rounds_seconds=0.0)
+            result: dict[str, Any] = {"changed": differs(before, after), "before": before, "after": after}
+            result.update(drain_seconds=0.0, left_sessions=0, check_rounds_seconds=0.0, at=time.time())
         else:
             result = member.apply(wish)
     except SelfhealError as exc:
