@@ -88,12 +88,13 @@ def evaluate(
     past = _by_series(history)
     matching = _Matching(gauges)
     judged: Dict[str, List[_Judged]] = {}
+    silent: Dict[str, List[Gauge]] = {}
     for node, own in services.items():
         healed = since.get(node) if isinstance(since, Mapping) else since
         moment = Moment(now, healed, reading_age_seconds)
         host = hosts.get(node) if hosts else None
-        judged[node] = _judge_node(matching, own, host, moment, past.get(node) or {}, perfdata)
-    _add_missing(gauges, judged, hosts is not None, now)
+        judged[node], silent[node] = _judge_node(matching, own, host, moment, past.get(node) or {}, perfdata)
+    _add_missing(gauges, judged, silent, hosts is not None, now)
     for items in judged.values():
         _hold_against_each_other(items)
     loaded = _compare_twins(gauges, judged, services, hosts or {})
@@ -153,9 +154,11 @@ def _judge_node(
     moment: Moment,
     history: Mapping[Tuple[str, str, str], Sequence[Tuple[float, float]]],
     perfdata: Optional[Mapping[Tuple[str, str], Perfdata]],
-) -> List[_Judged]:
+) -> Tuple[List[_Judged], List[Gauge]]:
+    """The readings of a node, and the gauges whose probe is there with nothing to measure (a swap of size 0)."""
     items: List[_Judged] = []
     lacking: List[_Judged] = []
+    silent: List[Gauge] = []
     for service in services:
         gauges = matching.of(service["service"])
         if not gauges:
@@ -169,7 +172,10 @@ def _judge_node(
                 parsed = perfdata.get((service["host"], service["service"])) if perfdata else None
                 if parsed is None:
                     parsed = parse(service.get("perf_data"))
-            for found in judge_values(gauge, service, parsed, moment, history):
+            values = judge_values(gauge, service, parsed, moment, history)
+            if not values:
+                silent.append(gauge)
+            for found in values:
                 (lacking if found.empty else items).append(_Judged(gauge, found, gauge.kind))
     for item in lacking:  # "Disk I/O" beside "Disk /": a probe without the label matters only if no other has it
         if not any(other.gauge is item.gauge for other in items):
@@ -179,15 +185,25 @@ def _judge_node(
             said = judge_host(gauge, host, moment)
             if said is not None:
                 items.append(_Judged(gauge, said, gauge.kind))
-    return items
+    return items, silent
 
 
-def _add_missing(gauges: Sequence[Gauge], judged: Dict[str, List[_Judged]], with_hosts: bool, now: float) -> None:
+def _add_missing(
+    gauges: Sequence[Gauge],
+    judged: Dict[str, List[_Judged]],
+    silent: Mapping[str, Sequence[Gauge]],
+    with_hosts: bool,
+    now: float,
+) -> None:
     """A gauge that a node gives no reading for is unknown there, if it is required or if a twin has it."""
     for gauge in gauges:
         if gauge.read == "host" and not (with_hosts and gauge.required):
             continue
-        having = {node for node, items in judged.items() if any(item.gauge is gauge for item in items)}
+        having = {
+            node
+            for node, items in judged.items()
+            if any(item.gauge is gauge for item in items) or any(other is gauge for other in silent[node])
+        }
         if len(having) == len(judged) or not (having or gauge.required):
             continue
         for node, items in judged.items():

@@ -3,7 +3,8 @@
 """The gauges of a layer that writes none: memory, CPU, disk, network and HTTP as stock checks report them.
 
 ``docs/gauges.md`` explains each. They carry ``required: false``: a gauge whose check no node of the layer has does
-not apply there. A node that lacks what its twins have is unknown.
+not apply there. A node that lacks what its twins have is unknown. The times and losses beside ping and HTTP are
+``optional``: a healthy check that does not print them is silent.
 
 About the CPU: load1 is an average that falls by a factor e in a minute, so after the cause is gone it stays above its
 mark for a while; from 4 to below 1 in 83 s. A node that was healed 20 s ago must not be judged faulty again for that.
@@ -108,6 +109,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "count": {"raise": 2, "of": 3},
         "kind": "connectivity",
         "required": False,
+        "optional": True,
         "alternatives": [{"label": "*pl", "unit": "ratio"}],
     },
     {
@@ -120,6 +122,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "count": {"raise": 3, "of": 5},
         "kind": "connectivity",
         "required": False,
+        "optional": True,
         "alternatives": [{"label": "*rta", "unit": "s"}],
     },
     {"name": "host", "read": "host", "kind": "connectivity", "required": False},
@@ -141,5 +144,6 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "kind": "service",
         "load": True,
         "required": False,
+        "optional": True,
     },
 ]

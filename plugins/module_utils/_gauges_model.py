@@ -30,6 +30,7 @@ _GAUGE_KEYS = (
     "count",
     "load",
     "required",
+    "optional",
     "settle_seconds",
     "max_age_seconds",
 )
@@ -56,7 +57,11 @@ class Source(NamedTuple):
 
 
 class Gauge(NamedTuple):
-    """A validated gauge. ``need`` of ``of`` readings, or ``for_seconds`` without a break, make it faulty."""
+    """A validated gauge. ``need`` of ``of`` readings, or ``for_seconds`` without a break, make it faulty.
+
+    ``required``: unknown where no service gives it a reading, even if no node of the layer has such a service.
+    ``optional``: a healthy probe without this number is silent instead of unknown, for numbers beside a state.
+    """
 
     name: str
     services: Tuple[str, ...]
@@ -68,6 +73,7 @@ class Gauge(NamedTuple):
     of: int
     load: bool
     required: bool
+    optional: bool
     settle_seconds: float
     max_age_seconds: Optional[float]
 
@@ -116,6 +122,7 @@ def _gauge(entry: Any, at: str) -> Gauge:
         of=of,
         load=_flag(entry, "load", at, read == "value" and kind == "resource"),
         required=_flag(entry, "required", at, True),
+        optional=_flag(entry, "optional", at, False),
         settle_seconds=_number(entry, "settle_seconds", at, 0.0, least=0.0),
         max_age_seconds=_number(entry, "max_age_seconds", at, None, least=1.0) if limited else None,
     )

@@ -151,6 +151,8 @@ def judge_values(
         return [_no_value(gauge, service, moment, f"{gauge.name}: {name} {why}.")]
     metrics = perfdata.metrics
     if not metrics or service["status"] not in ("ok", "warning", "critical"):
+        if gauge.optional and service["status"] == "ok":
+            return []
         why, trouble = untold(service) if service["status"] != "ok" else ("", "")
         why = why or f"gave no number (Nagios calls it {service['status']})"
         return [_no_value(gauge, service, moment, f"{gauge.name}: {name} {why}.", trouble)]
@@ -176,7 +178,7 @@ def judge_values(
                 idle = True
         if found:
             return found
-    if idle:
+    if idle or (gauge.optional and service["status"] == "ok"):
         return []
     wanted = " or ".join(dict.fromkeys(source.label for source in gauge.sources))
     reason = f"{gauge.name}: {name} has no usable number called {wanted}."

@@ -49,10 +49,10 @@ _QUOTED = r"'(?:[^']|'')*'"
 # Groups: quoted label, bare label, value, unit, warn, crit, min, max - or, last, a token that is none of this.
 _TOKENS = re.compile(
     rf"(?:({_QUOTED})|([^\s='][^\s=]*))=({_NUMBER})({_UNIT})"
-    r"(?:;([^\s;]*)(?:;([^\s;]*)(?:;([^\s;]*)(?:;([^\s;]*);*)?)?)?)?,?(?!\S)"
+    r"(?:;([^\s;=]*)(?:;([^\s;=]*)(?:;([^\s;=]*)(?:;([^\s;=]*);*)?)?)?)?,?(?!\S)"
     rf"|({_QUOTED}=\S*|\S+)"
 )
-_LOOSE = re.compile(rf"({_QUOTED}|[^\s='][^\s=]*)=([^;=]*)" + r"(?:;([^;]*))?" * 4 + ";*")
+_LOOSE = re.compile(rf"({_QUOTED}|[^\s='][^\s=]*)=([^;=]*)" + r"(?:;([^;=]*))?" * 4 + ";*")
 _DECIMAL_COMMA = re.compile(r"([-+]?[0-9]+),([0-9]+)([^\s;,'=0-9.+-]+)")
 _LIMIT = re.compile(rf"({_NUMBER})({_UNIT})")
 _HUGE = 1e300
