@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The controller's half of ``node_restart``: age of the witnesses, lost connections, and waiting for a reboot."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+
+RETRIES = 2  # a connection may break because the node is ill; the module never restarts twice for one incident
+PAUSE = 1.0
+BOOT_POLL = 0.5
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+
+
+class ActionModule(ActionBase):
+    """Nothing is decided here: the node itself refuses or acts."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        _unused, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        answer = self._ask(arguments, task_vars)
+        if answer.get("rebooting"):
+            answer = self._after_reboot(arguments, answer, task_vars)
+        return {**result, **answer}
+
+    def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        for attempt in range(RETRIES + 1):
+            try:
+                answer: dict[str, Any] = self._execute_module(
+                    module_name="selfheal.cluster.node_restart",
+                    module_args=aged(arguments, time.time()),
+                    task_vars=task_vars,
+                )
+            except AnsibleConnectionFailure:
+                if attempt == RETRIES:
+                    raise
+                time.sleep(PAUSE)
+                self._reset()
+            else:
+                return answer
+        raise AnsibleError("not reached")  # the loop returns or raises
+
+    def _reset(self) -> None:
+        with contextlib.suppress(AnsibleError, AttributeError, OSError):
+            self._connection.reset()
+
+    def _after_reboot(
+        self, arguments: dict[str, Any], answer: dict[str, Any], task_vars: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Another boot id proves the reboot; then the module waits for the service to answer."""
+        end = time.monotonic() + arguments["timeout"]
+        while time.monotonic() < end:
+            time.sleep(BOOT_POLL)
+            self._reset()
+            with contextlib.suppress(AnsibleError, OSError):
+                said = self._low_level_execute_command(BOOT_ID, sudoable=False)
+                boot = str(said.get("stdout") or "").strip()
+                if said.get("rc") == 0 and boot and boot != answer["boot_id_before"]:
+                    after = self._ask(arguments, task_vars)
+                    after.update(changed=True, boot_id_before=answer["boot_id_before"], boot_id_after=boot)
+                    return after
+        return {
+            **answer,
+            "failed": True,
+            "reason": "start_timeout",
+            "msg": "the machine did not come back with another boot id",
+        }
+
+
+def aged(arguments: dict[str, Any], now: float) -> dict[str, Any]:
+    """Witnesses carry their age to the node, so that no clock but the controller's is asked."""
+    witnesses = []
+    for witness in arguments["witnesses"]:
+        fresh = {key: value for key, value in witness.items() if value is not None and key != "at"}
+        if witness.get("age_seconds") is None and witness.get("at") is not None:
+            fresh["age_seconds"] = max(0.0, now - float(witness["at"]))
+        witnesses.append(fresh)
+    own = own_machine_id()
+    forbidden = [*arguments["forbidden_machine_ids"], *([own] if own else [])]
+    return {**arguments, "witnesses": witnesses, "forbidden_machine_ids": forbidden}
+
+
+def own_machine_id() -> str:
+    """The machine of this controller is never restarted by its own heal."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

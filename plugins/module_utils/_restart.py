@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Restart one service on this machine, as one operation that proves its own right (invariant 8).
+
+The order is: everything that can refuse; then, under the lock of holds and epochs, the epoch, the record of this
+restart, and the one command to systemd. Whatever dies after that - SSH, the controller, this process - systemd carries
+the restart through: nobody leaves a node stopped (invariant 11). The record makes a second call under the same incident
+wait for the first restart instead of doing another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Holds, boot_id, file_name, write_atomic
+
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "InvocationID",
+    "ExecMainStartTimestampMonotonic",
+    "Result",
+    "Job",
+    "RefuseManualStart",
+    "RefuseManualStop",
+)
+POLL = 0.05
+Params = Mapping[str, Any]
+Runner = Callable[[List[str]], str]
+
+
+def run(argv: List[str]) -> str:
+    """One command, its text; an error is a reason of its own."""
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise SelfhealError("not_restartable", "{} could not be run: {}".format(" ".join(argv), exc)) from exc
+    if done.returncode:
+        raise SelfhealError(
+            "not_restartable", "{}: {}".format(" ".join(argv), (done.stderr or done.stdout).strip()[:300])
+        )
+    return done.stdout
+
+
+class Restart:
+    """One restart, from the preflights to the first good answer."""
+
+    def __init__(self, params: Params, runner: Runner = run, root: str = "/") -> None:
+        self.params = params
+        self.run = runner
+        self.root = root
+        self.holds = Holds(params["state_dir"])
+        self.resource = params["resource"] or "service:{}".format(params["service"])
+        self.started = time.monotonic()
+        self.phases: Dict[str, float] = {}
+
+    # -- what is there ---------------------------------------------------------------------------------
+
+    def show(self) -> Dict[str, str]:
+        """What systemd says about the unit."""
+        return checks.parse_show(
+            self.run(["systemctl", "show", "--property=" + ",".join(PROPERTIES), "--", self.params["service"]])
+        )
+
+    def record_path(self) -> str:
+        return os.path.join(self.params["state_dir"], "restarts", file_name(self.resource))
+
+    def record(self) -> Dict[str, Any]:
+        """The last restart that a heal did here."""
+        try:
+            with open(self.record_path(), encoding="utf-8") as stream:
+                return dict(json.load(stream))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def _remember(self, before: Mapping[str, str]) -> None:
+        from pathlib import Path
+
+        os.makedirs(os.path.dirname(self.record_path()), mode=0o755, exist_ok=True)
+        content = {
+            "resource": self.resource,
+            "incident": self.params["incident"],
+            "epoch": self.params["epoch"],
+            "kind": self.params["kind"],
+            "boot_id": boot_id(),
+            "invocation": before.get("InvocationID", ""),
+        }
+        write_atomic(Path(self.record_path()), json.dumps(content, sort_keys=True) + "\n")
+
+    def done_before(self, now: Mapping[str, str]) -> bool:
+        """This incident has restarted it already: another invocation, or another boot, than the record's."""
+        record = self.record()
+        if record.get("incident") != self.params["incident"] or record.get("kind") != self.params["kind"]:
+            return False
+        if self.params["kind"] == "reboot":
+            return bool(record.get("boot_id")) and record.get("boot_id") != boot_id()
+        return record.get("boot_id") != boot_id() or record.get("invocation") != now.get("InvocationID", "")
+
+    # -- preflights ------------------------------------------------------------------------------------
+
+    def preflight(self) -> Dict[str, str]:
+        """Everything that can refuse, cheapest and gravest first. Changes nothing."""
+        params = self.params
+        self.machine_id = checks.machine_id(params["forbidden_machine_ids"], self.root)
+        self.holds.check_epoch(self.resource, params["epoch"])
+        self._witnesses()
+        if params["vip"]:
+            checks.address_absent(params["vip"], checks.local_addresses(self.run(["ip", "-o", "addr"])))
+        checks.connections(params["port"], params["peers"], params["left_sessions"], self.root)
+        shown = self.show()
+        checks.unit(shown, params["service"])
+        checks.disk(self.root)
+        checks.package_manager(self.root)
+        checks.configuration(params["config_test"])
+        self.phases["preflight_seconds"] = self._lap()
+        return shown
+
+    def _witnesses(self) -> None:
+        elapsed = time.monotonic() - self.started
+        checks.witnesses(self.params["witnesses"], self.params["witness_age_seconds"], elapsed)
+
+    def _lap(self) -> float:
+        return round(time.monotonic() - self.started - sum(self.phases.values()), 3)
+
+    # -- the act ---------------------------------------------------------------------------------------
+
+    def act(self, before: Mapping[str, str]) -> None:
+        """Epoch, record and command under one lock; the command returns as soon as systemd has the job."""
+        with self.holds.lock():
+            self._witnesses()  # the preflights may have taken long
+            self.holds.raise_epoch(self.resource, self.params["epoch"])
+            self._remember(before)
+            if self.params["kind"] == "reboot":
+                self.run(["systemctl", "reboot", "--no-block"])
+                return
+            if before.get("ActiveState") == "failed":
+                self.run(["systemctl", "reset-failed", "--", self.params["service"]])  # else its start limit may say no
+            self.run(["systemctl", "restart", "--no-block", "--", self.params["service"]])
+
+    def wait_started(self, before: Mapping[str, str]) -> Dict[str, str]:
+        """Until another invocation is active. What does not stop in time is killed: systemd's own limit is 90 s."""
+        end = time.monotonic() + self.params["timeout"]
+        kill_at: Optional[float] = time.monotonic() + self.params["stop_timeout"]
+        while True:
+            now = self.show()
+            fresh = now.get("InvocationID") not in ("", None, before.get("InvocationID"))
+            if fresh and now.get("ActiveState") == "active":
+                self.phases["restart_seconds"] = self._lap()
+                return now
+            if fresh and now.get("ActiveState") == "failed" and not now.get("Job"):
+                raise SelfhealError(
+                    "start_failed", "{} did not start: {}".format(self.params["service"], now.get("Result"))
+                )
+            if kill_at is not None and time.monotonic() >= kill_at and now.get("ActiveState") == "deactivating":
+                self.run(["systemctl", "kill", "--signal=KILL", "--", self.params["service"]])
+                kill_at = None
+            if time.monotonic() >= end:
+                raise SelfhealError(
+                    "start_timeout",
+                    "{} is {} after {:.0f} s".format(
+                        self.params["service"], now.get("ActiveState"), self.params["timeout"]
+                    ),
+                )
+            time.sleep(POLL)
+
+    def wait_answer(self) -> None:
+        """Until the service answers over HTTP on this machine."""
+        if not self.params["health_port"]:
+            self.phases["answer_seconds"] = 0.0
+            return
+        where = f"{self.params['health_address']}:{self.params['health_port']}"
+        url = f"http://{where}{self.params['health_path']}"
+        end = self.started + self.params["timeout"]
+        said = "no answer"
+        while True:
+            said = answer(url)
+            if not said:
+                self.phases["answer_seconds"] = self._lap()
+                return
+            if time.monotonic() >= end:
+                raise SelfhealError(
+                    "no_answer", "{} was restarted but does not answer: {}".format(self.params["service"], said)
+                )
+            time.sleep(POLL)
+
+
+def answer(url: str, timeout: float = 2.0) -> str:
+    """Empty if this address answers with success, else why not."""
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(url, timeout=timeout) as reply:
+            reply.read(65536)
+            return ""
+    except urllib.error.HTTPError as exc:
+        return f"HTTP {exc.code}"
+    except (OSError, ValueError) as exc:
+        return str(exc)
+
+
+def essence(shown: Mapping[str, str]) -> Dict[str, Any]:
+    """What the result shows of a unit."""
+    return {
+        "pid": int(shown.get("MainPID") or 0),
+        "started": shown.get("ExecMainStartTimestampMonotonic", ""),
+        "state": shown.get("ActiveState", ""),
+        "invocation": shown.get("InvocationID", ""),
+    }

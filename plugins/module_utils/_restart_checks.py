@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What has to be true on a node before its service may be restarted (invariant 8, second half, and the preflights).
+
+Every check raises ``SelfhealError`` with the word that the planner and the journal know. They read; none changes
+anything. ``root`` is ``/`` but in tests.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import struct
+import subprocess
+from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+
+ESTABLISHED = "01"
+PACKAGE_LOCKS = (
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/lock",
+    "var/lib/apt/lists/lock",
+    "var/cache/apt/archives/lock",
+    "var/lib/rpm/.rpm.lock",
+    "usr/lib/sysimage/rpm/.rpm.lock",
+    "var/cache/dnf/metadata_lock.pid",
+)
+MIN_FREE_BYTES = 4 * 1024 * 1024
+WRITABLE = ("", "var", "var/log", "run", "tmp")
+
+
+def witnesses(given: Sequence[Mapping[str, Any]], max_age: float, elapsed: float = 0.0) -> None:
+    """All witnesses say that the node is out of traffic, and said it a moment ago."""
+    if not given:
+        raise SelfhealError("not_out_of_traffic", "no balancer and no peer says that this node is out of traffic")
+    for witness in given:
+        name = str(witness.get("balancer"))
+        if witness.get("out") is not True:
+            raise SelfhealError("not_out_of_traffic", f"{name} says that this node still gets traffic")
+        age = float(witness.get("age_seconds", max_age + 1)) + elapsed
+        if not 0 <= age <= max_age:
+            raise SelfhealError(
+                "witness_stale", f"the word of {name} is {age:.0f} s old, {max_age:.0f} s is the limit: ask again"
+            )
+
+
+def machine_id(forbidden: Iterable[str], root: str = "/") -> str:
+    """Not the machine of the controller, the journal or Nagios, whatever its name (invariant 13)."""
+    try:
+        with open(os.path.join(root, "etc/machine-id"), encoding="ascii", errors="replace") as stream:
+            own = stream.read().strip()
+    except OSError:
+        own = ""
+    if own and own in {str(item).strip() for item in forbidden}:
+        raise SelfhealError("own_host", "this is the machine of the controller, the journal or Nagios: never restarted")
+    return own
+
+
+def _address(word: str) -> str:
+    """An address of /proc/net/tcp or tcp6: 32-bit words in the byte order of this machine."""
+    raw = bytes.fromhex(word)
+    data = b"".join(struct.pack("=I", int.from_bytes(raw[i : i + 4], "big")) for i in range(0, len(raw), 4))
+    address = ipaddress.ip_address(data)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> int:
+    """Established connections to ``port`` that come from one of these addresses."""
+    wanted: Set[str] = {str(ipaddress.ip_address(peer)) for peer in peers}
+    count = 0
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            columns = line.split()
+            if len(columns) < 4 or columns[3] != ESTABLISHED:
+                continue
+            local, remote = columns[1].split(":"), columns[2].split(":")
+            if int(local[1], 16) == port and _address(remote[0]) in wanted:
+                count += 1
+    return count
+
+
+def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/") -> int:
+    """No connection from a balancer is open, but those whose requests outlived the drain limit."""
+    if not peers or not port:
+        return 0
+    tables = []
+    for name in ("proc/net/tcp", "proc/net/tcp6"):
+        try:
+            with open(os.path.join(root, name), encoding="ascii") as stream:
+                tables.append(stream.read())
+        except OSError:
+            continue
+    found = open_connections(tables, port, peers)
+    if found > allowed:
+        raise SelfhealError(
+            "connections_open",
+            f"{found} connections from balancers are still open on port {port}, {allowed} were expected: "
+            "it still gets traffic",
+        )
+    return found
+
+
+def address_absent(vip: str, addresses: Iterable[str]) -> None:
+    """The shared address is not on this machine (for the node of a pair)."""
+    if vip and vip in set(addresses):
+        raise SelfhealError("not_out_of_traffic", f"the address {vip} is still on this machine")
+
+
+def disk(root: str = "/") -> None:
+    """A service that cannot write does not come back: full disks and read-only roots are not for a restart."""
+    for name in WRITABLE:
+        path = os.path.join(root, name)
+        if not os.path.isdir(path):
+            continue
+        stat = os.statvfs(path)
+        if stat.f_flag & os.ST_RDONLY:
+            raise SelfhealError("read_only_root", f"{path} is mounted read-only: a restart would not cure that")
+        if (
+            stat.f_blocks
+            and stat.f_bavail * stat.f_frsize < MIN_FREE_BYTES
+            and stat.f_bfree * stat.f_frsize < MIN_FREE_BYTES
+        ):
+            raise SelfhealError("disk_full", f"{path} has no room left: relieve it first, a restart needs room")
+        if stat.f_files and stat.f_ffree == 0:
+            raise SelfhealError("disk_full", f"{path} has no inode left: relieve it first, a restart needs room")
+
+
+def package_manager(root: str = "/") -> None:
+    """Nobody is replacing files right now. The locks are only looked at, never taken."""
+    for name in PACKAGE_LOCKS:
+        try:
+            with open(os.path.join(root, name), "rb") as stream:
+                holder = _lock_holder(stream.fileno())
+        except OSError:
+            continue
+        if holder:
+            raise SelfhealError("package_manager", f"process {holder} holds /{name}: wait until it is done")
+
+
+def _lock_holder(descriptor: int) -> int:
+    """The process that has a write lock on this file, 0 if none (F_GETLK; struct flock of 64-bit Linux)."""
+    layout = "hhqqi4x"
+    question = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _whence, _start, _length, process = struct.unpack(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, question))
+    return 0 if kind == fcntl.F_UNLCK else max(int(process), 1)
+
+
+def configuration(tests: Sequence[Sequence[str]], timeout: float = 15.0) -> None:
+    """A restart activates what somebody left on disk: let the service's own test look at it first."""
+    for argv in tests:
+        try:
+            done = subprocess.run(
+                list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise SelfhealError(
+                "config_invalid", "the test {} could not be run: {}".format(" ".join(argv), exc)
+            ) from exc
+        if done.returncode:
+            said = done.stdout.decode("utf-8", "replace").strip().splitlines()
+            raise SelfhealError(
+                "config_invalid", f"{' '.join(argv)} says no ({done.returncode}): {' | '.join(said[-3:])[:400]}"
+            )
+
+
+def unit(shown: Mapping[str, str], name: str) -> None:
+    """A unit that systemd can restart."""
+    if shown.get("LoadState") != "loaded":
+        raise SelfhealError(
+            "not_restartable", "{} is {} on this node".format(name, shown.get("LoadState") or "unknown")
+        )
+    if shown.get("RefuseManualStop") == "yes" or shown.get("RefuseManualStart") == "yes":
+        raise SelfhealError("not_restartable", f"{name} refuses to be stopped or started by hand")
+
+
+def parse_show(text: str) -> Dict[str, str]:
+    """``systemctl show`` as a dict."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key: value for key, _sign, value in pairs}
+
+
+def local_addresses(text: str) -> List[str]:
+    """Addresses of this machine out of ``ip -o addr``."""
+    found = []
+    for line in text.splitlines():
+        columns = line.split()
+        for family in ("inet", "inet6"):
+            if family in columns[:-1]:
+                found.append(columns[columns.index(family) + 1].partition("/")[0])
+    return found

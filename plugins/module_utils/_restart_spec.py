@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Arguments of ``node_restart``, for the module and its action plugin alike."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+WITNESS: Dict[str, Any] = {
+    "balancer": {"type": "str", "required": True},
+    "out": {"type": "bool", "required": True},
+    "at": {"type": "float"},
+    "age_seconds": {"type": "float"},
+}
+ARGUMENTS: Dict[str, Any] = {
+    "service": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": ["service", "reboot"], "default": "service"},
+    "incident": {"type": "str", "required": True},
+    "epoch": {"type": "int", "required": True},
+    "resource": {"type": "str", "default": ""},
+    "witnesses": {"type": "list", "elements": "dict", "default": [], "options": WITNESS},
+    "witness_age_seconds": {"type": "float", "default": 30},
+    "peers": {"type": "list", "elements": "str", "default": []},
+    "left_sessions": {"type": "int", "default": 0},
+    "port": {"type": "int", "default": 0},
+    "vip": {"type": "str", "default": ""},
+    "config_test": {"type": "list", "elements": "list", "default": []},
+    "forbidden_machine_ids": {"type": "list", "elements": "str", "default": []},
+    "health_address": {"type": "str", "default": "127.0.0.1"},
+    "health_port": {"type": "int", "default": 0},
+    "health_path": {"type": "str", "default": "/"},
+    "stop_timeout": {"type": "float", "default": 10},
+    "timeout": {"type": "float", "default": 60},
+    "state_dir": {"type": "path", "default": "/var/lib/selfheal"},
+}

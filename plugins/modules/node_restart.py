@@ -1,0 +1,249 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Restarts the service of a node that is out of traffic. Runs on the node; the action plugin calls it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_restart
+author: selfheal.cluster contributors (@selfheal-cluster)
+version_added: "0.1.0"
+short_description: Restart a node's service, or the node, after proving the right to do so
+description:
+  - Checks on the node itself, in the same operation, that this heal is not outdated (epoch), that the
+    balancers (or the
+    peer of a pair) said a moment ago that the node is out of traffic, that no connection of theirs is open,
+    and that a
+    restart can succeed. Then gives systemd one command and waits until the service answers.
+  - A second call under the same incident waits for the first restart instead of doing another.
+options:
+  service:
+    description: The unit to restart.
+    type: str
+    required: true
+  kind:
+    description: Restart the service, or reboot the machine. A reboot is proven by another boot id.
+    type: str
+    choices: [service, reboot]
+    default: service
+  incident:
+    description: The incident on whose behalf this is done.
+    type: str
+    required: true
+  epoch:
+    description: The epoch of the heal. An epoch older than the highest seen here is refused.
+    type: int
+    required: true
+  resource:
+    description: Name under which the epoch is kept. Default is C(service:) and the unit.
+    type: str
+    default: ''
+  witnesses:
+    description: Who says that the node is out of traffic.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      balancer:
+        description: The balancer, or the peer of a pair.
+        type: str
+        required: true
+      out:
+        description: Whether it keeps traffic away from the node.
+        type: bool
+        required: true
+      at:
+        description: When the controller got its answer, in seconds since the epoch by the controller's clock.
+        type: float
+      age_seconds:
+        description: Age of the answer. The action plugin computes it from O(witnesses[].at).
+        type: float
+  witness_age_seconds:
+    description: How old a witness may be.
+    type: float
+    default: 30
+  peers:
+    description: Addresses of the balancers. A connection from one of them on O(port) refuses the restart.
+    type: list
+    elements: str
+    default: []
+  left_sessions:
+    description: How many connections the balancers know to have outlived the drain limit.
+    type: int
+    default: 0
+  port:
+    description: The port of the service.
+    type: int
+    default: 0
+  vip:
+    description: The shared address of a pair, which must not be on this machine.
+    type: str
+    default: ''
+  config_test:
+    description: >-
+      Commands (lists of words) that must succeed first, such as C([haproxy, -c, -f,
+      /etc/haproxy/haproxy.cfg]).
+    type: list
+    elements: list
+    default: []
+  forbidden_machine_ids:
+    description: Machine ids of the controller, the journal and Nagios.
+    type: list
+    elements: str
+    default: []
+  health_address:
+    description: Address on which the service is asked, on the node itself.
+    type: str
+    default: 127.0.0.1
+  health_port:
+    description: Port on which the service is asked over HTTP; 0 asks nothing.
+    type: int
+    default: 0
+  health_path:
+    description: Path that is asked.
+    type: str
+    default: /
+  stop_timeout:
+    description: Seconds after which a service that does not stop is killed.
+    type: float
+    default: 10
+  timeout:
+    description: Seconds until the service must answer.
+    type: float
+    default: 60
+  state_dir:
+    description: The folder with the holds and epochs of this machine.
+    type: path
+    default: /var/lib/selfheal
+attributes:
+  check_mode:
+    description: Evaluates every refusal and restarts nothing.
+    support: full
+  diff_mode:
+    description: Shows the process before and after.
+    support: full
+notes:
+  - An action plugin of the same name adds the age of the witnesses, comes back after a lost connection, and
+    waits for the
+    machine after a reboot.
+seealso:
+  - module: selfheal.cluster.lb_member
+"""
+
+EXAMPLES = r"""
+- name: Restart the service that no balancer uses any more
+  selfheal.cluster.node_restart:
+    service: ei.service
+    incident: "20261124-1"
+    epoch: 1795560603
+    witnesses:
+      - {balancer: extlb1, out: true, at: 1795560600.5}
+      - {balancer: extlb2, out: true, at: 1795560600.6}
+    peers: [10.0.0.11, 10.0.0.12]
+    port: 8280
+    health_port: 8280
+    health_path: /health
+"""
+
+RETURN = r"""
+restarted:
+  description: Whether the service was restarted under this incident, by this call or an earlier one.
+  type: bool
+  returned: always
+phases:
+  description: Seconds for the preflights (C(preflight_seconds)), until systemd called the new process active
+    (C(restart_seconds)), and until it answered (C(answer_seconds)).
+  type: dict
+  returned: success
+before:
+  description: The process before.
+  type: dict
+  returned: success
+after:
+  description: The process after.
+  type: dict
+  returned: success
+boot_id_before:
+  description: Boot id before.
+  type: str
+  returned: success
+boot_id_after:
+  description: Boot id after.
+  type: str
+  returned: success
+machine_id:
+  description: Machine id of the node.
+  type: str
+  returned: success
+at:
+  description: When the service answered, in seconds since the epoch.
+  type: float
+  returned: success
+reason:
+  description:
+    - Why it was refused or failed.
+    - Refused before anything was done - V(stale_epoch), V(epoch_unreadable), V(witness_stale), V(not_out_of_traffic),
+      V(connections_open), V(config_invalid), V(disk_full), V(read_only_root), V(package_manager), V(own_host),
+      V(not_restartable), V(locked).
+    - Failed after the restart - V(start_failed), V(start_timeout), V(no_answer).
+  type: str
+  returned: failure
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import boot_id
+from ansible_collections.selfheal.cluster.plugins.module_utils._restart import Restart, essence
+from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+
+
+def perform(restart: Restart, check_mode: bool) -> dict[str, Any]:
+    """The result of one call. ``restarted`` is told also when it fails, because undoing depends on it."""
+    boot = boot_id()
+    before = restart.show()
+    result: dict[str, Any] = {"changed": False, "restarted": False, "before": essence(before), "boot_id_before": boot}
+    try:
+        if restart.done_before(before):
+            result["restarted"] = True
+            after = restart.wait_started({"InvocationID": ""})
+        else:
+            before = restart.preflight()
+            result["changed"] = True
+            if check_mode:
+                return {**result, "after": essence(before), "phases": restart.phases, "at": time.time()}
+            restart.act(before)
+            result["restarted"] = True
+            if restart.params["kind"] == "reboot":
+                return {**result, "rebooting": True, "phases": restart.phases}
+            after = restart.wait_started(before)
+        restart.wait_answer()
+    except SelfhealError as exc:
+        if not result["restarted"]:
+            result["changed"] = False
+        return {**result, "failed": True, "msg": str(exc), "reason": exc.reason, "phases": restart.phases}
+    result.update(after=essence(after), boot_id_after=boot, phases=restart.phases, at=time.time())
+    result["diff"] = {"before": result["before"], "after": result["after"]}
+    return result
+
+
+def main() -> None:
+    """Arguments in, one call, result out."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        restart = Restart(module.params)
+        result = perform(restart, module.check_mode)
+    except SelfhealError as exc:
+        module.fail_json(msg=str(exc), reason=exc.reason, restarted=False)
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(machine_id=getattr(restart, "machine_id", ""), **result)
+
+
+if __name__ == "__main__":
+    main()
