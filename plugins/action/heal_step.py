@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Between two plays of a heal: gather what the hosts answered, decide who acts next, say it. Controller only."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_flow as flow
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_report as report
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+
+RESULT_FILE = "SELFHEAL_RESULT_FILE"
+SPEC = {"step": {"type": "str", "required": True, "choices": list(flow.STEPS)}}
+
+
+class ActionModule(ActionBase):
+    """A shell around ``_heal_flow.advance``: every decision is made there."""
+
+    _supports_check_mode = True
+    _supports_diff = False
+    _requires_connection = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        _unused, arguments = self.validate_argument_spec(argument_spec=SPEC)
+        variables = task_vars or {}
+        before = dict(variables["selfheal_heal"])
+        try:
+            state = flow.advance(before, arguments["step"], _seen(before, arguments["step"], variables), time.time())
+        except SelfhealError as exc:
+            result.update(failed=True, msg=exc.message, reason=exc.reason)
+            return result
+        for line in report.lines(before, state, arguments["step"]):
+            self._display.display(line)
+        result.update(state)
+        result["changed"] = False
+        self._write(state)
+        if report.exit_message(state):
+            result.update(failed=True, msg=report.exit_message(state))
+        return result
+
+    def _write(self, state: dict[str, Any]) -> None:
+        """The state for the command line and the judge; a heal never fails because of it."""
+        path = os.environ.get(RESULT_FILE, "")
+        if not path:
+            return
+        try:
+            report.write(path, report.result(state))
+        except OSError as exc:
+            self._display.warning(f"{RESULT_FILE} cannot be written: {exc}")
+
+
+def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """What the hosts of the last play answered, as plain data, by the name under which ``_heal_flow`` reads it."""
+    hostvars = variables["hostvars"]
+    seen: dict[str, Any] = {"lease": {state.get("journal_host", ""): variables.get("selfheal_lease") or {}}}
+    if step == "plan":
+        seen["plan"] = {"localhost": variables.get("selfheal_plan") or {}}
+        seen["members"] = {host: {"address": address} for host, address in state["addresses"].items()}
+        pairs = state["watched"]["pairs"]
+        seen["keepalived"] = {host: _registered(hostvars, host, "selfheal_seen_keepalived") for host in pairs}
+    elif step == "release":
+        seen["release"] = {state.get("journal_host", ""): variables.get("selfheal_release") or {}}
+    else:
+        name = f"{state['strategy']}_{step}"
+        seen[step] = {host: _registered(hostvars, host, name) for host in state["hosts"].get(step, [])}
+    return seen
+
+
+def _registered(hostvars: Any, host: str, name: str) -> dict[str, Any]:
+    return dict(hostvars[host][name]) if host in hostvars and name in hostvars[host] else {}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The first task of a heal: which node, and who is asked about it. Runs on the controller only."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_target as target
+from ansible_collections.selfheal.cluster.plugins.module_utils import _policy
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import new_state, take_part
+
+
+class ActionModule(ActionBase):
+    """Invariant 13: an empty, ambiguous or unknown target is refused, and so is our own host by its name."""
+
+    _supports_check_mode = True
+    _supports_diff = False
+    _requires_connection = False
+    TRANSFERS_FILES = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        self.validate_argument_spec(argument_spec={"started": {"type": "float"}})
+        variables = task_vars or {}
+        try:
+            extra = load_extra_vars(self._loader)
+            result.update(_state(extra, variables["groups"], variables["hostvars"], self._started()))
+        except SelfhealError as exc:
+            result.update(failed=True, msg=exc.message, reason=exc.reason)
+        result["changed"] = False
+        return result
+
+    def _started(self) -> float:
+        return float(self._task.args.get("started") or _process_start())
+
+
+def _process_start() -> float:
+    """When this ansible-playbook was started; workers are forks, so the parent process knows."""
+    try:
+        ticks = int(Path(f"/proc/{os.getppid()}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return time.time() - (uptime - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return time.time()
+
+
+def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, Any]:
+    target.check_extra(extra)
+    names = {name: list(members) for name, members in groups.items()}
+    node = target.chosen_node(extra, names["all"], names)
+    reason, incident = target.checked_reason(extra), target.checked_incident(extra)
+    journal = target.journal_host(names, hostvars)
+    own = target.own_hosts(names, hostvars, journal)
+    if node in own:
+        raise SelfhealError("own_host", f"{node} is the controller, the journal or Nagios: no heal touches it")
+    every = {layer: _policy.effective(layer, hostvars, names) for layer in _policy.layers(names, hostvars)}
+    wanted = [policy for policy in every.values() if node is None or node in policy["nodes"]]
+    if not wanted:
+        raise SelfhealError("no_layer", f"{node} is in no layer: a group with selfheal_strategy makes one")
+    state = new_state(started, node, reason, incident)
+    watched = target.watched(wanted, every.values())
+    state.update(
+        journal_host=journal,
+        own_hosts=own,
+        watched=watched,
+        policies=every,
+        addresses={host: str(hostvars[host].get("ansible_host", host)) for host in names["all"]},
+    )
+    take_part(state, "observe", [*watched["balancers"], *watched["pairs"], journal])
+    return state

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What every heal does, whatever its strategy: admission, leases between the phases, the end. Pure functions.
+
+``advance`` is the one entrance. It takes the state, the step that has just been played, and what the hosts answered,
+and gives back the next state. Nothing here talks to anybody.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Dict, List, Mapping
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_pair, _heal_pool
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
+    Results,
+    State,
+    because,
+    go_back,
+    problem,
+    settle,
+    step_of,
+    verdict,
+)
+
+STRATEGIES: Dict[str, ModuleType] = {"lb_detach": _heal_pool, "keepalived_failover": _heal_pair}
+STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "readmit", "soak", "again", "undo", "release")
+
+# The play whose hosts a step waits for: no hosts, nothing to judge, the state passes through.
+_PLAY_OF = {"drain": "drain", "restart": "restart"}
+
+_FROM_PLAN = ("node", "layer", "incident", "attempt", "epoch", "strategy", "min_up", "deadlines", "balancers", "peer")
+_FROM_POLICY = (
+    "kind",
+    "service",
+    "port",
+    "health_path",
+    "vip",
+    "instance",
+    "preferred",
+    "home",
+    "config_test",
+    "config_files",
+    "reboot",
+    "limits",
+)
+
+
+def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], now: float) -> State:
+    """The state after this step."""
+    if step not in STEPS:
+        raise SelfhealError("bad_step", "no step {!r} in a heal; known: {}".format(step, ", ".join(STEPS)))
+    fresh = step_of(dict(state))
+    if step == "plan":
+        _after_plan(fresh, seen, now)
+    elif step == "release":
+        _after_release(fresh, seen, now)
+    elif not fresh["hosts_before"].get(_PLAY_OF.get(step, step)):
+        return dict(state)  # this play had no hosts: whatever was decided before still holds
+    else:
+        _lease_word(fresh, step, seen)
+        getattr(STRATEGIES[fresh["strategy"]], "after_" + step)(fresh, seen, now)
+        if step == "drain":
+            _may_restart(fresh, seen, now)
+    return fresh
+
+
+def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
+    plan = dict(seen["plan"].get("localhost") or {})
+    what = verdict(plan)
+    if what != "ok":
+        state["status"], state["outcome"] = "refused", "refused"
+        reason = (
+            str(plan.get("reason") or "no_journal") if what != "failed" else str(plan.get("reason") or "plan_failed")
+        )
+        state["refusals"] = [{"reason": reason, "detail": because("plan", plan)}]
+        return
+    state["candidates"] = plan.get("candidates") or []
+    state["summary"] = str(plan.get("summary") or "")
+    state["would"] = plan.get("would") or []
+    state["decision_id"] = plan.get("decision_id")
+    policy = plan.get("policy") or {}
+    state.update({key: plan[key] for key in _FROM_PLAN if plan.get(key) is not None})
+    state.update({key: policy.get(key) for key in _FROM_POLICY})
+    state["refusals"] = plan.get("refusals") or []
+    if not plan.get("admitted"):
+        state["status"], state["outcome"] = "refused", "refused"
+        return
+    if state["strategy"] not in STRATEGIES:
+        raise SelfhealError("policy", "no strategy {!r}; known: {}".format(state["strategy"], ", ".join(STRATEGIES)))
+    member = (seen.get("members") or {}).get(state["node"]) or {}
+    state["address"] = member.get("address", "")
+    if plan.get("check_mode"):
+        state["status"] = "checked"
+        return
+    state["status"] = "acting"
+    for host in plan.get("skipped_balancers") or []:
+        problem(state, f"balancer {host} is proven down: it is owed this hold when it comes back")
+    STRATEGIES[state["strategy"]].begin(state, seen, now)
+
+
+def _lease_word(state: State, step: str, seen: Mapping[str, Results]) -> None:
+    """A lease that could not be extended after the restart never stops the way back into traffic."""
+    result = (seen.get("lease") or {}).get(state.get("journal_host", ""))
+    if result and step not in ("drain",) and verdict(result) not in ("ok", "absent"):
+        problem(state, "the lease was not extended: " + because(state["journal_host"], result))
+
+
+def _may_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """Invariant 4: pause, abort and storm are looked at once more, and the journal must answer, before a restart."""
+    if not state["hosts"]["restart"]:
+        return
+    result: Dict[str, Any] = dict((seen.get("lease") or {}).get(state["journal_host"]) or {})
+    stop = ""
+    if verdict(result) != "ok":
+        stop = because(state["journal_host"], result)
+    elif result.get("stop"):
+        stop = str(result["stop"])
+    elif result.get("held") is False:
+        stop = "the lease is not held any more"
+    if stop:
+        back: List[str] = list(state["done"]["shift"])
+        fresh = step_of(state)
+        fresh["hosts_before"] = state["hosts_before"]
+        state.update(fresh)
+        problem(state, "stopped before the restart: " + stop)
+        state["said"] = "stopped before the restart: " + stop
+        go_back(state, back, now)
+
+
+def _after_release(state: State, seen: Mapping[str, Results], now: float) -> None:
+    if not state["outcome"]:
+        settle(state, "failed", now)
+        problem(state, "the heal ended without an outcome: look at its holds with selfheal status")
+    state["status"] = state["outcome"]
+    result = (seen.get("release") or {}).get(state.get("journal_host", ""))
+    if verdict(result) not in ("ok", "absent"):
+        problem(state, "the outcome is not in the journal: " + because(state["journal_host"], result))
+    state["ended_at"] = now

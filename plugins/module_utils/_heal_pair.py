@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Move the address, restart, go home: the steps of a heal in a pair, as pure functions.
+
+If the active node is ill, a hold on its proven standby (``peer``) draws the address away without touching the ill
+node. If the standby is ill, a ``soft`` hold of its own keeps the address from coming while it restarts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
+    Results,
+    State,
+    at_of,
+    because,
+    call_human,
+    enter,
+    go_back,
+    problem,
+    settle,
+    take_part,
+    verdict,
+)
+
+PARKED = ("never", "window")  # home policies under which the address stays where it is
+
+
+def instance_of(answer: Optional[Mapping[str, Any]], name: str) -> Dict[str, Any]:
+    """The one VRRP instance that this layer is about."""
+    for instance in ((answer or {}).get("keepalived") or {}).get("instances") or []:
+        if instance.get("instance") == name:
+            return dict(instance)
+    return {}
+
+
+def role_of(state: State, answers: Results) -> str:
+    """``active`` if the ill node has the address, or had it before this incident moved it; else ``standby``."""
+    own = instance_of(answers.get(state["node"]), state["instance"])
+    peer = instance_of(answers.get(state["peer"]), state["instance"])
+    for instance, role in ((peer, "active"), (own, "standby")):
+        hold = instance.get("hold") or {}
+        if hold and hold.get("incident") == state["incident"]:
+            return role
+    return "standby" if peer.get("address_present") else "active"
+
+
+def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """The standby draws the address; an ill standby only promises not to take it."""
+    state["role"] = role_of(state, seen["keepalived"])
+    enter(state, "shift", now)
+    take_part(state, "shift", [_holder(state)])
+
+
+def _holder(state: State) -> str:
+    """The machine whose track file carries the hold of this heal."""
+    return str(state["peer"] if state["role"] == "active" else state["node"])
+
+
+def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """The address is on the peer, by the peer's own proof."""
+    host = _holder(state)
+    result = seen["shift"].get(host) or {}
+    what = verdict(result)
+    if what == "ok":
+        state["done"]["shift"] = [host]
+        state["traffic_safe_at"] = at_of(result, state["phase_started"], now)
+        state["said"] = f"the address is on {host}" if state["role"] == "active" else f"{host} leaves the address alone"
+        enter(state, "evidence", now)
+        take_part(state, "drain", [state["peer"], state["node"]])
+        take_part(state, "evidence", [state["node"]])
+        return
+    problem(state, because(host, result))
+    go_back(state, [] if what == "refused" and result.get("reason") != "not_moved" else [host], now)
+
+
+def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """Both nodes are asked; the peer must have the address, and the node, if it answers, must not."""
+    peer, node = (seen["drain"].get(state[key]) for key in ("peer", "node"))
+    if verdict(peer) != "ok":
+        problem(state, "the address is not proven to be on the peer: " + because(state["peer"], peer))
+        go_back(state, state["done"]["shift"], now)
+        return
+    if verdict(node) in ("refused", "failed"):
+        problem(state, "both nodes may hold the address: " + because(state["node"], node))
+        go_back(state, state["done"]["shift"], now)
+        return
+    state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": now}]
+    enter(state, "restart", now)
+    take_part(state, "restart", [state["node"]])
+
+
+def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """Restarted, refused before anything was done, or a case for a human: the address stays on the peer."""
+    result = seen["restart"].get(state["node"])
+    what = verdict(result)
+    if what == "ok":
+        state["done"]["restart"] = True
+        state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
+        state["said"] = "{} was restarted and answers".format(state["node"])
+        enter(state, "verify", now)
+        take_part(state, "verify", [state["node"], state["peer"]])
+    elif what == "refused" and not (result or {}).get("restarted"):
+        problem(state, because(state["node"], result))
+        go_back(state, state["done"]["shift"], now)
+    else:
+        call_human(state, because(state["node"], result) + "; the address stays on the other node", now)
+
+
+def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """Proven as standby by its own dump; redundancy is restored. Going home is a policy of its own."""
+    result = seen["verify"].get(state["node"])
+    if verdict(result) != "ok":
+        problem(state, because(state["node"], result))
+        call_human(
+            state, "{} is not proven as standby; the address stays on {}".format(state["node"], state["peer"]), now
+        )
+        return
+    state["restored_at"] = now
+    state["said"] = "{} is proven as standby".format(state["node"])
+    enter(state, "readmit", now)
+    state["parked"] = state["role"] == "active" and state["node"] == state["preferred"] and state["home"] in PARKED
+    take_part(state, "readmit", state["done"]["shift"])
+
+
+def after_readmit(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """The hold is gone, or parked because the policy leaves the address where it is."""
+    hosts: List[str] = state["hosts_before"].get("readmit", [])
+    left = [host for host in hosts if verdict(seen["readmit"].get(host)) != "ok"]
+    for host in left:
+        problem(state, because(host, seen["readmit"].get(host)))
+    if left:
+        call_human(state, "the hold on {} could not be ended; it has a deadline".format(", ".join(left)), now)
+        return
+    if state["parked"]:
+        problem(
+            state, "the address stays on {}: the hold is parked (home policy: {})".format(state["peer"], state["home"])
+        )
+    enter(state, "soak", now)
+    take_part(state, "soak", [state["node"], state["peer"]])
+
+
+def goes_home(state: State) -> bool:
+    """Whether the address is expected back on the healed node."""
+    return state["role"] == "active" and state["node"] == state["preferred"] and not state.get("parked")
+
+
+def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """One holder, both well; or the peer draws the address again."""
+    result = seen["soak"].get(state["node"])
+    if verdict(result) in ("refused", "failed"):
+        problem(state, "{} fell ill again: {}".format(state["node"], because(state["node"], result)))
+        enter(state, "undo", now)
+        take_part(state, "again", state["done"]["shift"])
+        return
+    if goes_home(state) and result is not None:
+        state["home_at"] = result.get("reached_at") or now
+        state["said"] = "the address is home on {}".format(state["node"])
+    settle(state, "healed", now)
+
+
+def after_again(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """The address is held away from the node that fell ill again, as far as its peer took it."""
+    for host in state["done"]["shift"]:
+        if verdict(seen["again"].get(host)) != "ok":
+            problem(state, because(host, seen["again"].get(host)))
+    settle(state, "left_out", now)
+
+
+def after_undo(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """The address may go back where it was, or the hold's deadline calls a human."""
+    hosts: List[str] = state["hosts_before"].get("undo", [])
+    left = [host for host in hosts if verdict(seen["undo"].get(host)) != "ok"]
+    for host in left:
+        problem(state, "the way back failed: " + because(host, seen["undo"].get(host)))
+    settle(state, "left_out" if left else "undone", now)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The state of one heal on its controller: a plain dict that each step takes and gives back.
+
+The steps themselves are in ``_heal_flow`` (what every heal does), ``_heal_pool`` and ``_heal_pair``. ``run`` says
+who takes part in the plays that follow. Everything in it starts as nobody, so that a step that breaks down leaves the
+plays after it without hosts instead of with the hosts of yesterday.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import NOBODY, pattern
+
+State = Dict[str, Any]
+Results = Mapping[str, Mapping[str, Any]]  # what one registered name holds, by host
+
+PLAYS = (
+    "observe",
+    "shift",
+    "drain",
+    "evidence",
+    "restart",
+    "verify",
+    "look",
+    "readmit",
+    "soak",
+    "again",
+    "undo",
+    "release",
+)
+OUTCOMES = ("healed", "undone", "failed", "left_out", "refused")
+
+
+def new_state(started: float, node: Optional[str], reason: str, incident: str) -> State:
+    """A heal that knows its target and nothing else yet."""
+    return {
+        "status": "planning",
+        "outcome": "",
+        "node": node or "",
+        "reason": reason,
+        "incident": incident,
+        "layer": "",
+        "kind": "",
+        "strategy": "",
+        "role": "",
+        "epoch": 0,
+        "attempt": 0,
+        "peer": "",
+        "balancers": [],
+        "run": dict.fromkeys(PLAYS, NOBODY),
+        "hosts": {play: [] for play in PLAYS},
+        "started_at": started,
+        "phase": "confirm",
+        "phase_started": started,
+        "phases": [],
+        "done": {"shift": [], "restart": False, "readmit": []},
+        "witnesses": [],
+        "left_sessions": 0,
+        "traffic_safe_at": None,
+        "restored_at": None,
+        "home_at": None,
+        "unverified": False,
+        "problems": [],
+        "said": "",
+        "refusals": [],
+        "candidates": [],
+    }
+
+
+def step_of(state: State) -> State:
+    """A copy to work on: nobody takes part in the plays that follow until this step says so."""
+    fresh = copy.deepcopy(dict(state))
+    fresh["hosts_before"] = fresh.get("hosts", {})
+    fresh["run"] = dict.fromkeys(PLAYS, NOBODY)
+    fresh["hosts"] = {play: [] for play in PLAYS}
+    fresh["said"] = ""
+    return fresh
+
+
+def take_part(state: State, play: str, hosts: Iterable[str]) -> None:
+    """These hosts take part in this play."""
+    names = list(dict.fromkeys(hosts))
+    state["hosts"][play] = names
+    state["run"][play] = pattern(names)
+
+
+def enter(state: State, phase: str, now: float) -> None:
+    """Close the running phase and open the next one."""
+    if state["phase"] == phase:
+        return
+    if state["phase"]:
+        state["phases"].append({"name": state["phase"], "started": state["phase_started"], "ended": now})
+    state["phase"], state["phase_started"] = phase, now
+
+
+def problem(state: State, text: str) -> None:
+    """Something that the human at the end has to read."""
+    if text and text not in state["problems"]:
+        state["problems"].append(text)
+
+
+def verdict(result: Optional[Mapping[str, Any]]) -> str:
+    """What became of one remote task: ``ok``, ``refused`` (it said why), ``failed``, ``unreachable`` or ``absent``."""
+    if not result:
+        return "absent"
+    if result.get("unreachable"):
+        return "unreachable"
+    if result.get("failed"):
+        return "refused" if result.get("reason") else "failed"
+    return "absent" if result.get("skipped") else "ok"
+
+
+def because(host: str, result: Optional[Mapping[str, Any]]) -> str:
+    """One line for a human about a task that did not work."""
+    what = verdict(result)
+    if what == "unreachable":
+        return f"{host}: not reachable"
+    if what == "absent" or result is None:
+        return f"{host}: gave no answer"
+    text = str(result.get("msg") or result.get("exception") or "failed").strip().splitlines()
+    return "{}: {}".format(host, text[0][:300] if text else "failed")
+
+
+def by_verdict(results: Results, hosts: Iterable[str], *wanted: str) -> List[str]:
+    """Hosts, in their order, whose result has one of these verdicts."""
+    return [host for host in hosts if verdict(results.get(host)) in wanted]
+
+
+def at_of(result: Mapping[str, Any], earliest: float, now: float) -> float:
+    """The time that the target gives for its act, if its clock is plausible, else now."""
+    at = result.get("at")
+    return float(at) if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5 else now
+
+
+def member_rows(answer: Optional[Mapping[str, Any]], address: str, port: Any) -> List[Mapping[str, Any]]:
+    """The rows of one member, by address and port, in an ``lb_member_info`` answer."""
+    rows = ((answer or {}).get("balancer") or {}).get("servers") or []
+    return [row for row in rows if row.get("address") == address and str(row.get("port")) == str(port)]
+
+
+def serving(row: Mapping[str, Any]) -> bool:
+    """A member that gets traffic now: up, in rotation, with weight."""
+    up = row.get("operational") in ("running", "starting")
+    return up and row.get("admin") == "ready" and int(row.get("weight") or 0) > 0
+
+
+def settle(state: State, outcome: str, now: float) -> None:
+    """The heal is over but for its lease."""
+    state["outcome"] = outcome
+    take_part(state, "release", [state["journal_host"]] if state.get("journal_host") else [])
+    enter(state, "", now)
+
+
+def go_back(state: State, hosts: Iterable[str], now: float) -> None:
+    """Return what was shifted: nothing has been restarted, so the way back is safe."""
+    names = list(hosts)
+    if not names:
+        settle(state, "undone", now)
+        return
+    enter(state, "undo", now)
+    take_part(state, "undo", names)
+
+
+def call_human(state: State, text: str, now: float) -> None:
+    """The node stays out of traffic under its hold; a person has to look."""
+    problem(state, text)
+    settle(state, "left_out", now)
