@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The lab, started once for all tests that need its machines, and removed after them if they started it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def lab_state() -> Path:
+    """The folder in which this lab keeps its machines, its key and its Ansible configuration."""
+    name = os.environ.get("LAB_NAME", "shlab")
+    return Path("/var/lib/selfheal-lab" if name == "shlab" else f"/var/lib/selfheal-lab-{name}")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running lab; every command is run as an operator at the lab's host would type it."""
+
+    state: Path
+    root: Path = ROOT
+
+    def environment(self, **extra: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_CONFIG": str(self.state / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            **extra,
+        }
+
+    def run(self, *command: str, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            list(command),
+            cwd=self.root,
+            env=self.environment(**extra),
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def playbook(self, *arguments: str, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+        return self.run(str(BIN / "ansible-playbook"), *arguments, timeout=timeout, **extra)
+
+    def heal(self, node: str, *arguments: str, timeout: float = 300, **extra: str) -> subprocess.CompletedProcess[str]:
+        return self.playbook(
+            "selfheal.cluster.heal", "-e", f"selfheal_node={node}", *arguments, timeout=timeout, **extra
+        )
+
+    def on(self, node: str, script: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a shell script on a machine, as root over SSH."""
+        return self.run(str(BIN / "ansible"), node, "-m", "ansible.builtin.shell", "-a", script, "-o", timeout=timeout)
+
+    def break_(self, node: str, fault: str) -> None:
+        done = self.run("lab/break", node, fault)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def mend(self, node: str) -> None:
+        done = self.run("lab/mend", node)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab whose farm serves; one that already runs is used and left as it is."""
+    mine = not (lab_state() / "ansible.cfg").exists()
+    made = Lab(lab_state())
+    try:
+        up = made.run("lab/up", timeout=900)
+        assert up.returncode == 0, up.stdout[-6000:] + up.stderr[-2000:]
+        yield made
+    finally:
+        if mine:
+            made.run("lab/down", timeout=120)
