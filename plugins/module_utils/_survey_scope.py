@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What the survey has to ask whom, out of the inventory alone. Pure.
+
+A mistake in the policy of one layer stops a heal; here it becomes a finding, and the rest of the farm is still
+surveyed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import (
+    NOBODY,
+    journal_host,
+    own_hosts,
+    pattern,
+    watched,
+)
+from ansible_collections.selfheal.cluster.plugins.module_utils._policy import (
+    DEFAULT_SOCKET,
+    KIND_OF_STRATEGY,
+    NOT_LAYERS,
+    effective,
+    layers,
+)
+
+HostVars = Mapping[str, Mapping[str, Any]]
+Groups = Mapping[str, Sequence[str]]
+
+JOURNAL = "/var/lib/selfheal/journal.db"
+JOURNAL_USER = "selfheal"
+TRACK_FILES = "/var/lib/selfheal/keepalived/"
+PASSWORD_FILE = "/etc/selfheal/nagios.password"  # noqa: S105  # a path, not a password
+RAW = ("service", "port", "vip", "instance", "preferred", "home")
+
+
+def scope(groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
+    """Layers, problems of the policy, whom to ask what, and patterns for the plays that ask."""
+    problems: List[Dict[str, str]] = []
+    found = [layer_of(name, groups, hostvars) for name in names_of_layers(groups, hostvars, problems)]
+    journal = guarded(problems, lambda: journal_host(as_lists(groups), hostvars))
+    monitor = (list(groups.get("monitor") or []) or [journal])[0]
+    valid = [layer for layer in found if not layer["problem"]]
+    asked = watched(valid, valid)
+    targets = {node: target_of(layer) for layer in found for node in layer["nodes"]}
+    for host in asked["balancers"]:
+        targets.setdefault(host, {})["socket"] = value(hostvars, host, "selfheal_socket") or DEFAULT_SOCKET
+    if journal:
+        targets.setdefault(journal, {})["journal"] = value(hostvars, journal, "selfheal_journal") or JOURNAL
+    plays = {"targets": list(targets), "balancers": asked["balancers"], "pairs": asked["pairs"]}
+    plays["monitor"] = [monitor] if monitor else []
+    plays["journal"] = [journal] if journal else []
+    return {
+        "layers": found,
+        "problems": problems,
+        "group_names": sorted(name for name in groups if name not in NOT_LAYERS),
+        "targets": targets,
+        "pairs": {node: pair_of(layer) for layer in valid if layer["kind"] == "pair" for node in layer["nodes"]},
+        "monitor": monitor,
+        "journal_host": journal,
+        "journal": value(hostvars, journal, "selfheal_journal") or JOURNAL,
+        "journal_user": value(hostvars, journal, "selfheal_journal_user") or JOURNAL_USER,
+        "own_hosts": own_hosts(as_lists(groups), hostvars, journal),
+        "addresses": {host: address_of(hostvars, host) for host in targets},
+        "nagios": nagios_of(hostvars, monitor, valid),
+        "run": {name: safe_pattern(hosts, problems) for name, hosts in plays.items()},
+    }
+
+
+def as_lists(groups: Groups) -> Dict[str, List[str]]:
+    """Groups as plain lists, which Ansible's own lists are not always."""
+    return {name: list(hosts) for name, hosts in groups.items()}
+
+
+def guarded(problems: List[Dict[str, str]], ask: Any) -> str:
+    """The answer, or nothing and a problem."""
+    try:
+        return str(ask())
+    except SelfhealError as error:
+        if error.reason != "no_journal":  # its absence is told with the lines to add, not twice
+            problems.append({"where": "inventory", "what": error.message})
+        return ""
+
+
+def safe_pattern(hosts: Sequence[str], problems: List[Dict[str, str]]) -> str:
+    """A pattern of the hosts; a name that reads as a pattern is left out and told."""
+    good = []
+    for host in hosts:
+        try:
+            pattern([host])
+        except SelfhealError as error:
+            problem = {"where": str(host), "what": error.message}
+            if problem not in problems:
+                problems.append(problem)
+        else:
+            good.append(host)
+    return pattern(good) if good else NOBODY
+
+
+def names_of_layers(groups: Groups, hostvars: HostVars, problems: List[Dict[str, str]]) -> Dict[str, List[str]]:
+    """The layers as the policy sees them, or as near to it as a contradictory inventory allows."""
+    try:
+        return layers(groups, hostvars)
+    except SelfhealError as error:
+        problems.append({"where": "inventory", "what": error.message})
+    rough: Dict[str, List[str]] = {}
+    taken: set[str] = set()
+    for name in sorted(groups, key=lambda name: (len(groups[name]), name)):
+        members = list(groups[name])
+        carriers = [host for host in members if value(hostvars, host, "selfheal_strategy") and host not in taken]
+        if name not in NOT_LAYERS and carriers and len(carriers) == len(members):
+            rough[name] = carriers
+            taken.update(carriers)
+    return rough
+
+
+def layer_of(name: str, groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
+    """The effective policy of a layer, or what can be read of it with the sentence why it is not valid."""
+    try:
+        return {**effective(name, hostvars, groups), "problem": ""}
+    except SelfhealError as error:
+        problem = error.message
+    nodes = [str(node) for node in groups.get(name, ()) if node in hostvars]
+    first = nodes[0] if nodes else ""
+    raw = {key: value(hostvars, first, "selfheal_" + key) for key in RAW}
+    group = value(hostvars, first, "selfheal_balancers")
+    return {
+        **raw,
+        "layer": name,
+        "nodes": nodes,
+        "strategy": value(hostvars, first, "selfheal_strategy"),
+        "kind": KIND_OF_STRATEGY.get(str(value(hostvars, first, "selfheal_strategy"))),
+        "mode": value(hostvars, first, "selfheal_mode"),
+        "balancers": list(groups.get(str(group), ())) if group else [],
+        "config_test": [],
+        "config_files": [],
+        "limits": {},
+        "problem": problem,
+    }
+
+
+def value(hostvars: HostVars, host: str, name: str) -> Any:
+    """A variable of a host, or None where either is missing."""
+    if not host or host not in hostvars or name not in hostvars[host]:
+        return None
+    return hostvars[host][name]
+
+
+def address_of(hostvars: HostVars, host: str) -> str:
+    """The address under which a balancer knows a node."""
+    for name in ("selfheal_address", "ansible_host", "ansible_ssh_host"):
+        found = value(hostvars, host, name)
+        if found:
+            return str(found)
+    return host
+
+
+def target_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
+    """What to ask a node about itself."""
+    asks: Dict[str, Any] = {
+        "service": str(layer.get("service") or ""),
+        "port": layer["port"] if isinstance(layer.get("port"), int) else 0,
+        "config_test": list(layer.get("config_test") or []),
+    }
+    if layer.get("kind") == "pair" and layer.get("instance"):
+        asks["track_file"] = TRACK_FILES + str(layer["instance"])
+    return asks
+
+
+def pair_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
+    """What to ask keepalived of a pair."""
+    return {
+        "instance": layer["instance"],
+        "vip": layer["vip"],
+        "service_port": layer["port"] or 0,
+        "service_path": layer["health_path"],
+        "config_files": list(layer["config_files"]),
+    }
+
+
+def nagios_of(hostvars: HostVars, monitor: str, valid: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """What to ask Nagios, in the shape of ``gauge_info``."""
+    holders = [monitor, *(node for layer in valid for node in layer["nodes"])]
+    said = {
+        name: next((found for found in (value(hostvars, host, name) for host in holders) if found), None)
+        for name in ("selfheal_nagios_url", "selfheal_nagios_user", "selfheal_nagios_password_file")
+    }
+    ages = [layer["limits"]["reading_age_seconds"] for layer in valid]
+    return {
+        "url": said["selfheal_nagios_url"] or "",
+        "user": said["selfheal_nagios_user"] or "selfheal",
+        "password_file": said["selfheal_nagios_password_file"] or PASSWORD_FILE,
+        "layers": [{key: layer[key] for key in ("layer", "nodes", "gauges")} for layer in valid],
+        "reading_age_seconds": max(ages) if ages else 60,
+    }

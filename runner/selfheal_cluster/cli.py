@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The command ``selfheal``. Each command runs one playbook of the collection and shows what it said.
+
+Everything heavy is imported inside the commands, so that ``selfheal --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selfheal_cluster.errors import CliError, Exit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from selfheal_cluster.playbook import Run
+
+app = typer.Typer(
+    name="selfheal",
+    help="Heals a node of a layered, redundant farm that Nagios watches. Start with: selfheal survey",
+    epilog="Exit codes: 0 done or healed, 1 error, 2 usage, 3 refused, 4 begun but not healed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+# One set of options for all commands, set by the callback before the command runs.
+SETTINGS: dict[str, Any] = {"inventory": [], "json": False}
+
+Inventory = Annotated[
+    list[str] | None, typer.Option("--inventory", "-i", help="Inventory; without it Ansible's own setting counts.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs instead of tables.")]
+
+
+def version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"selfheal {installed('selfheal-cluster')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    inventory: Inventory = None,
+    as_json: AsJson = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that every command has; they may also stand behind the command."""
+    SETTINGS.update(inventory=list(inventory or []), json=as_json)
+
+
+def settle(inventory: list[str] | None, as_json: bool) -> tuple[list[str], bool]:
+    """Options before and behind the command are the same thing."""
+    return [*SETTINGS["inventory"], *(inventory or [])], bool(SETTINGS["json"] or as_json)
+
+
+def emit(value: object) -> None:
+    """Data for a program: one JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
+
+
+def read(playbook: str, inventory: list[str], as_json: bool, key: str, working: str) -> dict[str, Any]:
+    """Run a playbook that only reads, and return one part of its result."""
+    from selfheal_cluster import follow, show
+    from selfheal_cluster import playbook as runs
+
+    if as_json:
+        done = runs.run(playbook, inventory)
+    else:
+        with show.console(stderr=True).status(working):
+            done = runs.run(playbook, inventory)
+    found = done.result.get(key)
+    if not isinstance(found, dict):
+        raise follow.broken(done)
+    return found
+
+
+@app.command()
+def survey(inventory: Inventory = None, as_json: AsJson = False) -> None:
+    """Show the farm as a heal would see it, and what is missing for one. Changes nothing."""
+    from selfheal_cluster import show
+
+    sources, plain = settle(inventory, as_json)
+    picture = read("survey", sources, plain, "survey", "reading the farm")
+    if plain:
+        emit(picture)
+    else:
+        show.survey(show.console(), picture)
+
+
+@app.command()
+def heal(
+    node: Annotated[str | None, typer.Argument(help="The node; without it the most urgent one.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Say what would be done, and do nothing.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Go on until no node is left that can be healed.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="drill: heal a healthy node, to practise.")] = "",
+    inventory: Inventory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Heal a node: take its traffic away, restart it, prove it healthy, give the traffic back."""
+    from selfheal_cluster import follow, show
+
+    sources, plain = settle(inventory, as_json)
+    if node is not None:
+        follow.check_node(node)
+    if node is not None and everything:
+        raise CliError("--all chooses the nodes itself", "leave NODE or --all out", Exit.USAGE)
+    if everything and check:
+        raise CliError("--all and --check exclude each other", "see what is ill with: selfheal survey", Exit.USAGE)
+    if reason not in ("", "drill"):
+        raise CliError(f"--reason is {reason!r}: leave it out, or say drill", code=Exit.USAGE)
+    if reason == "drill" and node is None:
+        raise CliError("a drill needs the name of a node", "selfheal heal NODE --reason drill", Exit.USAGE)
+    extra = {"selfheal_node": node} if node is not None else {}
+    if reason:
+        extra["selfheal_reason"] = reason
+    out = show.console(stderr=plain)
+    runs: list[Run] = []
+    code = Exit.OK
+    while True:
+        done = one_heal(out, sources, extra, check)
+        runs.append(done)
+        ended = follow.outcome(done)
+        # --all ends when the plan admits nothing more; that is its good end if something was healed before.
+        if everything and ended == Exit.REFUSED and (len(runs) > 1 or nothing_ill(done)):
+            break
+        code = max(code, ended)
+        if not everything or ended != Exit.OK:
+            break
+    if plain:
+        results = [done.result or {"status": "error", "failures": done.failures} for done in runs]
+        emit({"heals": results, "exit_code": int(code)} if everything else results[0])
+    raise typer.Exit(int(code))
+
+
+def nothing_ill(done: Run) -> bool:
+    """Whether a heal without a target was refused because there is nobody to heal."""
+    return {item.get("reason") for item in done.result.get("refusals") or []} <= {"not_ill"}
+
+
+def one_heal(out: Console, inventory: list[str], extra: dict[str, str], check: bool) -> Run:
+    """One run of the heal, followed on the terminal."""
+    from selfheal_cluster import follow
+    from selfheal_cluster import playbook as runs
+
+    def say(line: str) -> None:
+        out.print(line, soft_wrap=True)
+
+    with out.status("starting") as working:
+        progress = follow.Progress(say, working.update)
+        interrupts = follow.Interrupts(say)
+        done = runs.run("heal", inventory, extra, check, progress.line, progress.tick, interrupts)
+    code = follow.outcome(done)
+    if done.code is None:
+        say(f"Not watching any more. The heal goes on by itself; its log: {done.log}")
+        say("How it ended: selfheal status, selfheal history")
+    elif not done.result.get("status"):
+        raise follow.without_plan(done, code)
+    hint = follow.hint_of(done) if code != Exit.OK else ""
+    if hint:
+        say(f"Next: {hint}")
+    return done
+
+
+@app.command()
+def status(inventory: Inventory = None, as_json: AsJson = False) -> None:
+    """Show open incidents, leases and holds, and whether heals are paused."""
+    from selfheal_cluster import show
+
+    sources, plain = settle(inventory, as_json)
+    view = read("status", sources, plain, "status", "reading journal and holds")
+    if plain:
+        emit(view)
+    else:
+        show.status(show.console(), view)
+
+
+def journal(inventory: list[str], as_json: bool) -> dict[str, Any]:
+    """The journal, or the sentence why there is none."""
+    found = read("journal", inventory, as_json, "journal", "reading the journal")
+    if not found.get("present"):
+        raise CliError(
+            f"no journal on {found.get('host') or 'any host'}: {found.get('error')}",
+            "selfheal survey says which lines are missing for one",
+        )
+    return found
+
+
+@app.command()
+def history(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many incidents, the newest first.")] = 20,
+    inventory: Inventory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the incidents of the journal, the newest first."""
+    from selfheal_cluster import show
+
+    sources, plain = settle(inventory, as_json)
+    found = journal(sources, plain)
+    rows = show.incidents(found)[:limit]
+    if plain:
+        emit(rows)
+    else:
+        show.history(show.console(), rows)
+
+
+@app.command(name="show")
+def show_incident(
+    incident: Annotated[str, typer.Argument(help="The id of an incident, as history shows it.")],
+    inventory: Inventory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show everything that the journal has about one incident."""
+    from selfheal_cluster import show
+
+    sources, plain = settle(inventory, as_json)
+    found = journal(sources, plain)
+    view = show.one_incident(found, incident)
+    if view is None:
+        near = show.nearest(incident, [show.incident_id(row) for row in show.incidents(found)])
+        raise CliError(f"the journal has no incident {incident}", near or "see them with: selfheal history", Exit.USAGE)
+    if plain:
+        emit(view)
+    else:
+        show.incident(show.console(), view)
+
+
+def main() -> None:
+    """The entrance of the command: every expected failure ends with a sentence and the next step."""
+    try:
+        app()
+    except CliError as error:
+        from selfheal_cluster.show import console
+
+        out = console(stderr=True)
+        out.print(f"selfheal: {error.message}", soft_wrap=True)
+        if error.hint:
+            out.print(f"Next: {error.hint}", soft_wrap=True)
+        sys.exit(int(error.code))
+
+
+if __name__ == "__main__":
+    main()
