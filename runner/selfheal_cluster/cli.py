@@ -74,11 +74,14 @@ def read(playbook: str, inventory: list[str], as_json: bool, key: str, working: 
     from selfheal_cluster import follow, show
     from selfheal_cluster import playbook as runs
 
-    if as_json:
-        done = runs.run(playbook, inventory)
-    else:
-        with show.console(stderr=True).status(working):
+    try:
+        if as_json:
             done = runs.run(playbook, inventory)
+        else:
+            with show.console(stderr=True).status(working):
+                done = runs.run(playbook, inventory)
+    except KeyboardInterrupt:
+        raise CliError("stopped; it was only reading, so nothing has changed") from None
     found = done.result.get(key)
     if not isinstance(found, dict):
         raise follow.broken(done)

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The command: what it runs, what it shows, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey import survey
+from tests.unit.cli.conftest import Ansible, Said
+from tests.unit.survey.farm import farm, planner
+
+Call = Callable[..., Said]
+HEALED = {"status": "healed", "outcome": "healed", "node": "ei1", "phases": [], "refusals": []}
+
+
+def refused(*reasons: str) -> dict[str, Any]:
+    return {"status": "refused", "outcome": "refused", "refusals": [{"reason": r, "detail": "so"} for r in reasons]}
+
+
+def fatal(message: str, reason: str = "", kind: str = "FAILED") -> str:
+    body = json.dumps({"changed": False, "msg": message, **({"reason": reason} if reason else {})})
+    return f"fatal: [localhost]: {kind}! => {body}"
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ({"result": HEALED}, 0),
+        ({"result": {"status": "checked", "node": "ei1", "refusals": []}}, 0),
+        ({"result": refused("last_member"), "code": 2}, 3),
+        ({"result": refused("unknown_node"), "code": 2}, 2),
+        ({"result": {"status": "undone", "node": "ei1"}, "code": 2}, 4),
+        ({"result": {"status": "left_out", "node": "ei1"}, "code": 2}, 4),
+        ({"result": {"status": "failed", "node": "ei1"}, "code": 2}, 4),
+        ({"result": {"status": "acting", "node": "ei1", "phase": "restart"}, "code": -9}, 4),
+        ({"lines": [fatal("no node 'ei9' in the inventory; did you mean ei1?", "unknown_node")], "code": 2}, 2),
+        ({"lines": [fatal("monitor is the controller", "own_host")], "code": 2}, 3),
+        ({"lines": ["ERROR! something broke"], "code": 250}, 1),
+    ],
+)
+def test_the_exit_code_of_a_heal(selfheal: Call, ansible: Ansible, step: dict[str, Any], code: int) -> None:
+    ansible.plays(step)
+    assert selfheal("heal", "ei1").exit_code == code
+
+
+def test_a_heal_runs_the_playbook_with_the_node(selfheal: Call, ansible: Ansible, tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {}", encoding="utf-8")
+    ansible.plays({"result": HEALED})
+    assert selfheal("heal", "ei1", "-i", str(inventory), "--check", "--reason", "drill").exit_code == 0
+    words = ansible.calls[0]["argv"]
+    assert words[:4] == ["selfheal.cluster.heal", "-i", str(inventory), "--check"]
+    assert json.loads(words[5]) == {"selfheal_node": "ei1", "selfheal_reason": "drill"}
+
+
+def test_without_a_node_no_variable_is_set(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": HEALED})
+    selfheal("heal")
+    assert ansible.calls[0]["argv"] == ["selfheal.cluster.heal"]
+
+
+def test_the_environment_is_small_and_safe(
+    selfheal: Call, ansible: Ansible, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("LC_ALL", "C")
+    ansible.plays({"result": HEALED})
+    selfheal("heal", "ei1")
+    env = ansible.calls[0]["env"]
+    assert env["ANSIBLE_HOST_KEY_CHECKING"] == "True"
+    assert env["LC_ALL"] == "C.UTF-8"
+    assert not {"AWS_SECRET_ACCESS_KEY", "PYTHONPATH"} & set(env)
+    first = Path(env["ANSIBLE_COLLECTIONS_PATH"].split(":")[0])
+    assert (first / "ansible_collections" / "selfheal" / "cluster" / "plugins").is_dir()
+
+
+def test_a_heal_is_a_session_of_its_own(selfheal: Call, ansible: Ansible) -> None:
+    import os
+
+    ansible.plays({"result": HEALED})
+    selfheal("heal", "ei1")
+    assert ansible.calls[0]["sid"] != os.getsid(0)
+
+
+def test_progress_is_shown_and_nothing_else_of_ansible(selfheal: Call, ansible: Ansible) -> None:
+    lines = ["PLAY [x] ****", "selfheal  shift      1.20 s  ei1 is out \x1b[31m", "ok: [x]"]
+    ansible.plays({"lines": lines, "result": HEALED})
+    out = selfheal("heal", "ei1").stdout
+    assert "shift      1.20 s  ei1 is out \\x1b[31m" in out
+    assert "PLAY" not in out and "ok: [x]" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("heal", "ei*"), "no name of a node"),
+        (("heal", ""), "no name of a node"),
+        (("heal", "{{ x }}"), "no name of a node"),
+        (("heal", "ei1", "--all"), "--all chooses the nodes itself"),
+        (("heal", "--all", "--check"), "exclude each other"),
+        (("heal", "ei1", "--reason", "fun"), "say drill"),
+        (("heal", "--reason", "drill"), "needs the name of a node"),
+    ],
+)
+def test_usage_is_refused_before_anything_runs(
+    selfheal: Call, ansible: Ansible, words: tuple[str, ...], says: str
+) -> None:
+    result = selfheal(*words)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert ansible.calls == []
+
+
+def test_all_goes_on_until_nobody_is_left(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": HEALED}, {"result": {**HEALED, "node": "ei2"}}, {"result": refused("not_ill"), "code": 2})
+    assert selfheal("heal", "--all").exit_code == 0
+    assert len(ansible.calls) == 3
+
+
+def test_all_with_nobody_ill_is_well(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": refused(), "code": 2})
+    assert selfheal("heal", "--all").exit_code == 0
+
+
+def test_all_refused_from_the_start_is_refused(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": refused("storm"), "code": 2})
+    assert selfheal("heal", "--all").exit_code == 3
+
+
+def test_all_stops_at_a_heal_that_did_not_end_well(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": HEALED}, {"result": {"status": "left_out", "node": "ei2"}, "code": 2})
+    assert selfheal("heal", "--all").exit_code == 4
+    assert len(ansible.calls) == 2
+
+
+def test_json_is_the_only_thing_on_standard_output(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"lines": ["selfheal  shift  1.2 s"], "result": HEALED})
+    result = selfheal("heal", "ei1", "--json")
+    assert json.loads(result.stdout)["status"] == "healed"
+    assert "shift" in result.stderr
+
+
+def test_a_refusal_comes_with_the_next_step(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": refused("no_journal"), "code": 2})
+    assert "selfheal survey" in selfheal("heal", "ei1").stdout
+
+
+def test_no_inventory(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"lines": ["[WARNING]: No inventory was parsed, only implicit localhost is available"], "code": 2})
+    result = selfheal("survey")
+    assert result.exit_code == 1
+    assert "no inventory" in result.stderr and "ANSIBLE_INVENTORY" in result.stderr
+
+
+def test_an_inventory_that_is_not_there(selfheal: Call, ansible: Ansible) -> None:
+    result = selfheal("-i", "/no/such/file", "survey")
+    assert result.exit_code == 1
+    assert "there is no inventory /no/such/file" in result.stderr
+    assert ansible.calls == []
+
+
+def test_an_unreachable_monitor(selfheal: Call, ansible: Ansible) -> None:
+    line = fatal("Failed to connect to the host via ssh: No route", kind="UNREACHABLE").replace("localhost", "monitor")
+    ansible.plays({"lines": [line], "code": 4})
+    result = selfheal("history")
+    assert result.exit_code == 1
+    assert "monitor cannot be reached" in result.stderr and "ansible.builtin.ping" in result.stderr
+
+
+def test_no_ansible(selfheal: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from selfheal_cluster import playbook
+
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(playbook.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(playbook.sys, "executable", str(tmp_path / "python"))
+    result = selfheal("survey")
+    assert result.exit_code == 1
+    assert "pip install ansible-core" in result.stderr
+
+
+def test_the_survey_as_tables_and_as_data(selfheal: Call, ansible: Ansible) -> None:
+    picture = survey(farm(), planner)
+    ansible.plays({"result": {"survey": picture}})
+    assert json.loads(selfheal("survey", "--json").stdout) == json.loads(json.dumps(picture))
+    said = selfheal("survey").stdout
+    assert "extlb: pair, mode act, 10.0.0.100 (VI_ext) is held by extlb1, home is extlb1" in said
+    assert "Nothing is missing" in said
+    assert "\x1b" not in said, "no colour where there is no terminal"
+
+
+def test_lines_to_copy_are_never_wrapped(selfheal: Call, ansible: Ansible) -> None:
+    observed = farm()
+    observed["seen"]["extlb1"]["keepalived"]["instances"][0]["track_file"] = False
+    ansible.plays({"result": {"survey": survey(observed, planner)}})
+    lines = selfheal("survey").stdout.splitlines()
+    assert '        |     file "/var/lib/selfheal/keepalived/VI_ext"' in lines
+
+
+JOURNAL = {
+    "present": True, "host": "monitor", "error": "", "paused": False, "leases": [],
+    "incidents": [
+        {"incident": "I-1", "node": "ei1", "layer": "ei", "opened_at": 1000.0, "outcome": "healed"},
+        {"incident": "I-2", "node": "ei2\x1b[2J", "layer": "ei", "opened_at": 2000.0, "outcome": None},
+    ],
+    "decisions": [{"incident": "I-1", "at": 1001.0, "admitted": True, "summary": "ei1 is faulty"}],
+}  # fmt: skip
+
+
+def test_history_is_newest_first_and_clean(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": {"journal": JOURNAL}})
+    said = selfheal("history").stdout
+    assert said.index("I-2") < said.index("I-1")
+    assert "\x1b" not in said and "\\x1b[2J" in said
+    assert [row["incident"] for row in json.loads(selfheal("history", "--limit", "1", "--json").stdout)] == ["I-2"]
+
+
+def test_show_one_incident(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": {"journal": JOURNAL}})
+    said = selfheal("show", "I-1").stdout
+    assert "ei1 is faulty" in said and "healed" in said
+    missing = selfheal("show", "I-11")
+    assert missing.exit_code == 2
+    assert "did you mean I-1?" in missing.stderr
+
+
+def test_no_journal_says_what_to_do(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays({"result": {"journal": {"present": False, "host": "monitor", "error": "no such file"}}})
+    result = selfheal("history")
+    assert result.exit_code == 1
+    assert "no journal on monitor: no such file" in result.stderr and "selfheal survey" in result.stderr
+
+
+def test_status(selfheal: Call, ansible: Ansible) -> None:
+    hold = {"host": "extlb1", "resource": "haproxy:be_ei/ei1", "incident": "I-2", "phase": "restart",
+            "remaining_seconds": 12.4, "expired": False}  # fmt: skip
+    view = {"journal": {**JOURNAL, "paused": True}, "holds": [hold], "blind": {"extlb2": "No route to host"}}
+    ansible.plays({"result": {"status": view}})
+    said = selfheal("status").stdout
+    for words in ("PAUSED", "I-2", "haproxy:be_ei/ei1", "12 s", "extlb2 was not seen: No route to host"):
+        assert words in said
+
+
+def test_the_first_interrupt_explains_and_the_second_leaves(tmp_path: Path) -> None:
+    from selfheal_cluster.follow import Interrupts
+
+    said: list[str] = []
+    interrupts = Interrupts(said.append)
+    assert interrupts(tmp_path / "none.json") is False
+    assert "goes on to its end" in said[0]
+    assert interrupts(tmp_path / "none.json") is True
+
+
+def test_a_run_that_is_left_goes_on_by_itself(
+    ansible: Ansible, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfheal_cluster import playbook
+
+    gate = tmp_path / "gate"
+    ansible.plays({"result": {"status": "acting", "phase": "restart"}, "wait_for": str(gate), "code": 0})
+
+    def tick(result_file: Path) -> None:
+        if playbook.read_result(result_file):
+            raise KeyboardInterrupt
+
+    done = playbook.run("heal", on_tick=tick, on_interrupt=lambda result: True)
+    assert done.code is None, "the run is still there"
+    gate.write_text("", encoding="utf-8")
+
+
+def test_help_needs_neither_rich_nor_ansible() -> None:
+    program = "import sys; sys.argv = ['selfheal', '--help']\nfrom selfheal_cluster.cli import main\n"
+    program += "try:\n    main()\nexcept SystemExit:\n    pass\n"
+    program += "print(sorted({'rich.table', 'ansible', 'selfheal_cluster.playbook'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "Exit codes" in said
+    assert said.splitlines()[-1] == "[]"

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Whom the survey asks what, out of inventories that are right, wrong and empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import NOBODY
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey_scope import scope
+
+POOL = {"selfheal_strategy": "lb_detach", "selfheal_balancers": "lb", "selfheal_service": "ei.service",
+        "selfheal_port": 8280}  # fmt: skip
+PAIR = {"selfheal_strategy": "keepalived_failover", "selfheal_vip": "10.0.0.9", "selfheal_instance": "VI_1",
+        "selfheal_service": "haproxy.service", "selfheal_config_test": [["haproxy", "-c"]]}  # fmt: skip
+
+
+def inventory() -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    groups = {"ei": ["ei1", "ei2"], "lb": ["lb1", "lb2"], "monitor": ["mon"], "ungrouped": []}
+    groups["all"] = [host for hosts in list(groups.values()) for host in hosts]
+    hostvars: dict[str, dict[str, Any]] = {"ei1": {**POOL, "ansible_host": "10.0.0.1"}, "ei2": dict(POOL)}
+    hostvars.update(lb1=dict(PAIR), lb2={**PAIR, "selfheal_socket": "/run/x.sock"})
+    hostvars["mon"] = {"selfheal_nagios_url": "http://mon/cgi", "selfheal_nagios_user": "reader"}
+    return groups, hostvars
+
+
+def test_an_inventory_in_order() -> None:
+    found = scope(*inventory())
+    assert found["problems"] == []
+    assert {layer["layer"]: layer["nodes"] for layer in found["layers"]} == {"ei": ["ei1", "ei2"], "lb": ["lb1", "lb2"]}
+    assert found["targets"]["ei1"] == {"service": "ei.service", "port": 8280, "config_test": []}
+    assert found["targets"]["lb2"]["socket"] == "/run/x.sock"
+    assert found["targets"]["lb1"]["track_file"] == "/var/lib/selfheal/keepalived/VI_1"
+    assert found["targets"]["mon"]["journal"] == "/var/lib/selfheal/journal.db"
+    assert found["run"]["balancers"] == "lb1,lb2" == found["run"]["pairs"]
+    assert found["run"]["monitor"] == "mon" == found["run"]["journal"]
+    assert (found["nagios"]["url"], found["nagios"]["user"]) == ("http://mon/cgi", "reader")
+    assert (found["addresses"]["ei1"], found["addresses"]["ei2"]) == ("10.0.0.1", "ei2")
+
+
+def test_an_empty_inventory() -> None:
+    found = scope({"all": [], "ungrouped": []}, {})
+    assert found["layers"] == [] and found["problems"] == []
+    assert set(found["run"].values()) == {NOBODY}, "an empty list would mean every host"
+
+
+def test_a_bad_layer_is_told_and_the_others_are_still_asked() -> None:
+    groups, hostvars = inventory()
+    for node in groups["ei"]:
+        hostvars[node]["selfheal_port"] = "eighty"
+    found = scope(groups, hostvars)
+    broken, good = found["layers"]
+    assert "selfheal_port" in broken["problem"] and broken["kind"] == "pool" and broken["nodes"] == ["ei1", "ei2"]
+    assert good["problem"] == ""
+    assert found["run"]["pairs"] == "lb1,lb2"
+
+
+def test_a_node_in_two_layers_is_told_and_the_rest_is_still_surveyed() -> None:
+    groups, hostvars = inventory()
+    groups["other"] = ["ei2", "x"]
+    groups["all"].append("x")
+    hostvars["x"] = dict(POOL)
+    found = scope(groups, hostvars)
+    assert found["problems"], "the contradiction is a finding"
+    named = [node for layer in found["layers"] for node in layer["nodes"]]
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("name", ["!ei1", "ei*", "a,b"])
+def test_a_name_that_reads_as_a_pattern_is_left_out_and_told(name: str) -> None:
+    groups, hostvars = inventory()
+    groups["ei"].append(name)
+    groups["all"].append(name)
+    hostvars[name] = dict(POOL)
+    found = scope(groups, hostvars)
+    assert name not in found["run"]["targets"]
+    assert any(name == problem["where"] for problem in found["problems"])
+
+
+def test_two_journal_hosts_are_a_problem() -> None:
+    groups, hostvars = inventory()
+    hostvars["ei1"]["selfheal_journal_host"] = "mon"
+    hostvars["lb1"]["selfheal_journal_host"] = "lb1"
+    assert any("selfheal_journal_host differs" in problem["what"] for problem in scope(groups, hostvars)["problems"])
