@@ -15,6 +15,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_repo
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
+# Plays with more than one task: what they registered besides.
+ALSO = {"verify": ("members",), "soak": ("home",)}
 SPEC = {"step": {"type": "str", "required": True, "choices": list(flow.STEPS)}}
 
 
@@ -69,8 +71,9 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
     elif step == "release":
         seen["release"] = {state.get("journal_host", ""): variables.get("selfheal_release") or {}}
     else:
-        name = f"{state['strategy']}_{step}"
-        seen[step] = {host: _registered(hostvars, host, name) for host in state["hosts"].get(step, [])}
+        for name in (step, *ALSO.get(step, ())):
+            full = f"{state['strategy']}_{name}"
+            seen[name] = {host: _registered(hostvars, host, full) for host in state["hosts"].get(step, [])}
     return seen
 
 

@@ -72,8 +72,15 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
         journal_host=journal,
         own_hosts=own,
         watched=watched,
-        policies=every,
-        addresses={host: str(hostvars[host].get("ansible_host", host)) for host in names["all"]},
+        addresses={host: _address(hostvars[host], host) for host in names["all"]},
     )
+    layers = [{"layer": name, "nodes": policy["nodes"], "gauges": policy["gauges"]} for name, policy in every.items()]
+    age = min(policy["limits"]["reading_age_seconds"] for policy in every.values())
+    state.update(gauge_layers=layers, reading_age_seconds=age)
     take_part(state, "observe", [*watched["balancers"], *watched["pairs"], journal])
     return state
+
+
+def _address(variables: Any, host: str) -> str:
+    """The address under which balancers know a node."""
+    return str(variables.get("selfheal_address") or variables.get("ansible_host") or host)

@@ -37,12 +37,13 @@ class ActionModule(ActionBase):
         _unused, arguments = self.validate_argument_spec(argument_spec=SPEC)
         end = time.monotonic() + arguments["seconds"]
         said: list[str] = []
-        silent = 0
+        silent, last = 0, {}
         while True:
             answer = self._ask(arguments, task_vars)
             if answer is None:
                 silent += 1  # a connection that is lost while watching says nothing about the node
             else:
+                last = answer
                 said.append(self._judged(answer, arguments))
             if judge(arguments["mode"], said, arguments["patience"]):
                 break
@@ -50,7 +51,8 @@ class ActionModule(ActionBase):
             if left <= 0:
                 break
             time.sleep(min(arguments["every"], left))
-        return {**result, **_outcome(arguments, said, silent)}
+        last.pop("invocation", None)
+        return {**result, **_outcome(arguments, said, silent), "answer": last}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any] | None:
         try:

@@ -17,6 +17,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     Results,
     State,
     because,
+    compose,
     go_back,
     problem,
     settle,
@@ -25,11 +26,12 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
 )
 
 STRATEGIES: Dict[str, ModuleType] = {"lb_detach": _heal_pool, "keepalived_failover": _heal_pair}
-STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "readmit", "soak", "again", "undo", "release")
+STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "pay", "readmit", "soak", "again", "undo", "release")
 
 # The play whose hosts a step waits for: no hosts, nothing to judge, the state passes through.
 _PLAY_OF = {"drain": "drain", "restart": "restart"}
 
+PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak")
 _FROM_PLAN = ("node", "layer", "incident", "attempt", "epoch", "strategy", "min_up", "deadlines", "balancers", "peer")
 _FROM_POLICY = (
     "kind",
@@ -63,6 +65,8 @@ def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], no
         getattr(STRATEGIES[fresh["strategy"]], "after_" + step)(fresh, seen, now)
         if step == "drain":
             _may_restart(fresh, seen, now)
+    compose(fresh)
+    fresh["detail"] = detail(fresh)
     return fresh
 
 
@@ -79,6 +83,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["candidates"] = plan.get("candidates") or []
     state["summary"] = str(plan.get("summary") or "")
     state["would"] = plan.get("would") or []
+    state.pop("gauge_layers", None)
     state["decision_id"] = plan.get("decision_id")
     policy = plan.get("policy") or {}
     state.update({key: plan[key] for key in _FROM_PLAN if plan.get(key) is not None})
@@ -91,12 +96,22 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
         raise SelfhealError("policy", "no strategy {!r}; known: {}".format(state["strategy"], ", ".join(STRATEGIES)))
     member = (seen.get("members") or {}).get(state["node"]) or {}
     state["address"] = member.get("address", "")
+    state["peers"] = [seen["members"][host]["address"] for host in state["balancers"] if host in seen["members"]]
+    state["forbidden_machine_ids"] = plan.get("machine_ids") or []
+    # A hold lasts until all phases could have ended; a run that is still alive at its end is none any more.
+    state["hold_seconds"] = sum(state["deadlines"].values()) + 60
+    rung = plan.get("restart") or {}
+    state["restart_kind"] = str(rung.get("kind") or "service")
+    state["planned"] = list(plan.get("phases") or PHASES)
+    state["drain_seconds"] = state["limits"]["drain_seconds"]
     if plan.get("check_mode"):
         state["status"] = "checked"
         return
     state["status"] = "acting"
     for host in plan.get("skipped_balancers") or []:
         problem(state, f"balancer {host} is proven down: it is owed this hold when it comes back")
+    if plan.get("resume"):
+        state["said"] = "goes on with an interrupted heal"
     STRATEGIES[state["strategy"]].begin(state, seen, now)
 
 
@@ -127,6 +142,12 @@ def _may_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
         problem(state, "stopped before the restart: " + stop)
         state["said"] = "stopped before the restart: " + stop
         go_back(state, back, now)
+
+
+def detail(state: State) -> Dict[str, Any]:
+    """What the journal keeps of a heal besides its outcome."""
+    keys = ("phases", "problems", "traffic_safe_at", "restored_at", "home_at", "unverified", "started_at", "restart")
+    return {key: state.get(key) for key in keys}
 
 
 def _after_release(state: State, seen: Mapping[str, Results], now: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
     State,
+    after_evidence,
     at_of,
     because,
     call_human,
@@ -87,8 +88,7 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         go_back(state, state["done"]["shift"], now)
         return
     state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": now}]
-    enter(state, "restart", now)
-    take_part(state, "restart", [state["node"]])
+    after_evidence(state, [state["node"], state["peer"]], now)
 
 
 def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
@@ -111,16 +111,51 @@ def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None
 def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
     """Proven as standby by its own dump; redundancy is restored. Going home is a policy of its own."""
     result = seen["verify"].get(state["node"])
-    if verdict(result) != "ok":
-        problem(state, because(state["node"], result))
-        call_human(
-            state, "{} is not proven as standby; the address stays on {}".format(state["node"], state["peer"]), now
-        )
-        return
+    members = seen["members"].get(state["node"])
+    for answer in (result, members):
+        if verdict(answer) != "ok" and not (answer is members and verdict(answer) == "absent"):
+            problem(state, because(state["node"], answer))
+            call_human(state, f"{state['node']} is not proven as standby; the address stays on {state['peer']}", now)
+            return
     state["restored_at"] = now
-    state["said"] = "{} is proven as standby".format(state["node"])
+    state["said"] = f"{state['node']} is proven as standby"
+    state["owed"] = owed(members, seen["members"].get(state["peer"]))
+    if state["owed"]:
+        take_part(state, "pay", [state["node"]])
+    else:
+        _readmit(state, now)
+
+
+def owed(own: Optional[Mapping[str, Any]], twin: Optional[Mapping[str, Any]]) -> List[Dict[str, Any]]:
+    """Members that the twin keeps out of traffic under a hold, and this balancer does not."""
+
+    def rows(watched: Optional[Mapping[str, Any]]) -> Dict[Any, Dict[str, Any]]:
+        answer = ((watched or {}).get("answer") or {}).get("balancer") or {}
+        return {(row.get("backend"), row.get("address"), row.get("port")): row for row in answer.get("servers") or []}
+
+    mine = rows(own)
+    return [
+        row
+        for key, row in rows(twin).items()
+        if row.get("hold") and row.get("admin") != "ready" and (mine.get(key) or {}).get("admin") == "ready"
+    ]
+
+
+def after_pay(state: State, seen: Mapping[str, Results], now: float) -> None:
+    """A balancer that does not know who is ill must not get the address."""
+    result = seen["pay"].get(state["node"])
+    if verdict(result) != "ok":
+        problem(state, "holds are owed: " + because(state["node"], result))
+        call_human(state, f"{state['node']} would send clients to held members; the address stays away", now)
+        return
+    _readmit(state, now)
+
+
+def _readmit(state: State, now: float) -> None:
     enter(state, "readmit", now)
-    state["parked"] = state["role"] == "active" and state["node"] == state["preferred"] and state["home"] in PARKED
+    preferred = state["role"] == "active" and state["node"] == state["preferred"]
+    state["parked"] = preferred and state["home"] in PARKED
+    state["goes_home"] = preferred and not state["parked"]
     take_part(state, "readmit", state["done"]["shift"])
 
 
@@ -141,22 +176,20 @@ def after_readmit(state: State, seen: Mapping[str, Results], now: float) -> None
     take_part(state, "soak", [state["node"], state["peer"]])
 
 
-def goes_home(state: State) -> bool:
-    """Whether the address is expected back on the healed node."""
-    return state["role"] == "active" and state["node"] == state["preferred"] and not state.get("parked")
-
-
 def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
     """One holder, both well; or the peer draws the address again."""
-    result = seen["soak"].get(state["node"])
+    result, home = seen["soak"].get(state["node"]), seen["home"].get(state["node"])
     if verdict(result) in ("refused", "failed"):
-        problem(state, "{} fell ill again: {}".format(state["node"], because(state["node"], result)))
+        problem(state, f"{state['node']} fell ill again: {because(state['node'], result)}")
         enter(state, "undo", now)
         take_part(state, "again", state["done"]["shift"])
         return
-    if goes_home(state) and result is not None:
-        state["home_at"] = result.get("reached_at") or now
-        state["said"] = "the address is home on {}".format(state["node"])
+    if state["goes_home"]:
+        if verdict(home) == "ok" and home is not None:
+            state["home_at"] = home.get("reached_at") or now
+            state["said"] = f"the address is home on {state['node']}"
+        else:
+            problem(state, "the address did not come home in time: " + because(state["node"], home))
     settle(state, "healed", now)
 
 

@@ -13,6 +13,7 @@ from typing import Any, List, Mapping
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
     State,
+    after_evidence,
     at_of,
     because,
     by_verdict,
@@ -77,8 +78,7 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         return
     if state["left_sessions"]:
         problem(state, f"{state['left_sessions']} requests were still running after the drain limit")
-    enter(state, "restart", now)
-    take_part(state, "restart", [state["node"]])
+    after_evidence(state, state["done"]["shift"], now)
 
 
 def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:

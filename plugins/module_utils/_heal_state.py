@@ -25,11 +25,20 @@ PLAYS = (
     "restart",
     "verify",
     "look",
+    "pay",
     "readmit",
     "soak",
     "again",
     "undo",
     "release",
+)
+# Plays in which others take part besides: (name, main play, further plays); the host of the journal always does.
+TOGETHER = (
+    ("drain_and_evidence", "drain", ("evidence",)),
+    ("restart_and_store", "restart", ()),
+    ("verify_and_lease", "verify", ()),
+    ("readmit_and_lease", "readmit", ()),
+    ("soak_and_lease", "soak", ()),
 )
 OUTCOMES = ("healed", "undone", "failed", "left_out", "refused")
 
@@ -56,6 +65,10 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "phase": "confirm",
         "phase_started": started,
         "phases": [],
+        "hold_seconds": 600,
+        "goes_home": False,
+        "parked": False,
+        "owed": [],
         "done": {"shift": [], "restart": False, "readmit": []},
         "witnesses": [],
         "left_sessions": 0,
@@ -78,6 +91,19 @@ def step_of(state: State) -> State:
     fresh["hosts"] = {play: [] for play in PLAYS}
     fresh["said"] = ""
     return fresh
+
+
+def nobody() -> Dict[str, str]:
+    """Patterns of all plays, none of which matches a host."""
+    return dict.fromkeys((*PLAYS, *(row[0] for row in TOGETHER)), NOBODY)
+
+
+def compose(state: State) -> None:
+    """Plays that several groups of hosts share, so that they work side by side."""
+    for name, main, further in TOGETHER:
+        if state["hosts"][main]:
+            others = [host for play in further for host in state["hosts"][play]]
+            state["run"][name] = pattern(dict.fromkeys([*state["hosts"][main], *others, state["journal_host"]]))
 
 
 def take_part(state: State, play: str, hosts: Iterable[str]) -> None:
@@ -168,3 +194,15 @@ def call_human(state: State, text: str, now: float) -> None:
     """The node stays out of traffic under its hold; a person has to look."""
     problem(state, text)
     settle(state, "left_out", now)
+
+
+def after_evidence(state: State, verifiers: Iterable[str], now: float) -> None:
+    """What the plan wants after the node is out of traffic: a restart, only the proof, or a person."""
+    if "restart" in state["planned"] and state["restart_kind"] != "none":
+        enter(state, "restart", now)
+        take_part(state, "restart", [state["node"]])
+    elif "verify" in state["planned"]:
+        enter(state, "verify", now)
+        take_part(state, "verify", verifiers)
+    else:
+        call_human(state, f"{state['node']} is out of traffic; a restart does not cure this illness", now)

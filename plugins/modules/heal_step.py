@@ -21,7 +21,7 @@ options:
     description: The play that has just ended.
     type: str
     required: true
-    choices: [plan, shift, drain, restart, verify, look, readmit, soak, again, undo, release]
+    choices: [plan, shift, drain, restart, verify, look, pay, readmit, soak, again, undo, release]
 attributes:
   check_mode:
     description: Does the same in check mode; a heal in check mode ends after the plan.

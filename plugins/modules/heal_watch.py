@@ -82,6 +82,10 @@ silent:
   description: How often there was no answer.
   type: int
   returned: always
+answer:
+  description: The last answer of the info module.
+  type: dict
+  returned: always
 reached_at:
   description: When the watch ended, in seconds since the epoch.
   type: float
