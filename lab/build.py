@@ -26,7 +26,9 @@ from typing import Any
 from lab import base, host
 from lab.machines import CGROUPS, Lab, LabError, run, wait_until
 
-TEMPLATE = Path(__file__).resolve().parent / "files" / "machine.conf.in"
+FILES = Path(__file__).resolve().parent / "files"
+TEMPLATE = FILES / "machine.conf.in"
+CABLE_UP = FILES / "cable-up.sh"
 SSH_SECONDS = 45
 STOP_SECONDS = 10
 WORKERS = 6
@@ -69,11 +71,12 @@ def limit_lines(memory_mb: int, cpu: float, v2: bool) -> list[str]:
             f"lxc.cgroup.cpu.cfs_quota_us = {quota}"]
 
 
-def config_text(lab: Lab, node: str, spec: Mapping[str, Any], v2: bool) -> str:
+def config_text(lab: Lab, node: str, spec: Mapping[str, Any]) -> str:
     """LXC configuration of one machine."""
+    v2 = not (CGROUPS / "memory").is_dir()
     octets = ipaddress.ip_address(spec["address"]).packed
     filled = string.Template(TEMPLATE.read_text()).substitute(
-        node=node, root=lab.machine_dir(node) / "root", bridge=lab.bridge, veth=lab.veth(node),
+        node=node, root=lab.machine_dir(node) / "root", cable_up=CABLE_UP, veth=lab.veth(node),
         address=spec["address"], prefix=spec["prefix"],
         mac="02:5e:" + ":".join(f"{octet:02x}" for octet in octets))
     return filled + "\n".join(limit_lines(spec["memory_mb"], spec["cpu"], v2)) + "\n"
@@ -90,14 +93,21 @@ def found_nodes(lab: Lab) -> set[str]:
     return nodes
 
 
-def _kill_cgroup(cgroup: Path) -> None:
-    """Kill every process in a cgroup and below it, also frozen ones, and remove it."""
-    below = sorted((path for path in cgroup.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
-    for folder in [*below, cgroup]:
+def _deepest_first(cgroup: Path) -> list[Path]:
+    return sorted([cgroup, *(path for path in cgroup.rglob("*") if path.is_dir())], key=lambda path: -len(path.parts))
+
+
+def _thaw_cgroup(cgroup: Path) -> None:
+    """Let frozen processes go on, because they cannot be killed before."""
+    for folder in reversed(_deepest_first(cgroup)):
         for switch, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
             if (folder / switch).exists():
                 (folder / switch).write_text(word)
-    for folder in [*below, cgroup]:
+
+
+def _kill_cgroup(cgroup: Path) -> None:
+    """Kill every process in a cgroup and below it, and remove it."""
+    for folder in _deepest_first(cgroup):
         def empty(folder: Path = folder) -> bool:
             procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
             for pid in procs:
@@ -106,15 +116,11 @@ def _kill_cgroup(cgroup: Path) -> None:
 
         if not wait_until(empty, STOP_SECONDS):
             raise LabError(f"processes in {folder} do not end")
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass  # LXC's monitor was quicker
-        except OSError:
-            wait_until(lambda folder=folder: not folder.exists() or _removed(folder), 2)  # type: ignore[misc]  # mypy cannot type a lambda's default
+        wait_until(lambda folder=folder: _removed(folder), 2)  # type: ignore[misc]  # mypy cannot type a lambda's default
 
 
 def _removed(folder: Path) -> bool:
+    """Remove an empty cgroup; LXC's monitor may have been quicker."""
     try:
         folder.rmdir()
     except FileNotFoundError:
@@ -129,11 +135,12 @@ def remove_machine(lab: Lab, node: str) -> None:
     if (lab.lxc_path / lab.container(node)).exists() or lab.machine_dir(node).exists():
         lab._lxc("lxc-stop", node, "-k", "--nolock", "-t", "5", check=False)  # a hint only; the cgroups decide
     # The monitor first, so that it does not take the end of its machine for a reboot.
-    for cgroup in sorted(lab.cgroups(node), key=lambda path: "lxc.monitor." not in path.name):
-        if cgroup.is_dir():
-            _kill_cgroup(cgroup)
-    if Path(f"/sys/class/net/{lab.veth(node)}").exists():
-        run(["ip", "link", "del", lab.veth(node)], check=False)
+    cgroups = sorted(lab.cgroups(node), key=lambda path: "lxc.monitor." not in path.name)
+    for action in (_thaw_cgroup, _kill_cgroup):
+        for cgroup in cgroups:
+            if cgroup.is_dir():
+                action(cgroup)
+    run(["ip", "link", "del", lab.veth(node)], check=False)  # most often gone with its machine
     folder = lab.machine_dir(node)
     base.unmount_below(folder)
     if base.mounts_below(folder):
@@ -174,7 +181,7 @@ def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> N
     folder = lab.machine_dir(node)
     shutil.copy(root / "etc/ssh/ssh_host_ed25519_key.pub", folder / "host_key.pub")
     config = folder / "config"
-    config.write_text(config_text(lab, node, spec, v2=not (CGROUPS / "memory").is_dir()))
+    config.write_text(config_text(lab, node, spec))
     lab.lxc_path.mkdir(exist_ok=True)
     lab._lxc("lxc-start", node, "-d", "-f", str(config), "-o", str(folder / "lxc.log"), "-l", "WARN")
     (folder / "spec.json").write_text(json.dumps(spec, sort_keys=True))
@@ -182,11 +189,13 @@ def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> N
 
 def as_wanted(lab: Lab, node: str, spec: Mapping[str, Any]) -> bool:
     """Whether a machine is whole, made of this very spec, and runs."""
+    folder = lab.machine_dir(node)
     try:
-        made = json.loads((lab.machine_dir(node) / "spec.json").read_text())
+        made = json.loads((folder / "spec.json").read_text()) == spec
+        made = made and (folder / "config").read_text() == config_text(lab, node, spec)
     except (OSError, ValueError):
         return False
-    return bool(made == spec and lab.pid(node))
+    return bool(made and lab.pid(node))
 
 
 def answers_ssh(address: str) -> bool:

@@ -85,7 +85,7 @@ def ensure_bridge(lab: Lab, address: str) -> bool:
 
 def remove_bridge(lab: Lab) -> bool:
     """Remove the lab's bridge; the machines' cables fall with their machines."""
-    if not Path(f"/sys/class/net/{lab.bridge}/bridge").exists():
+    if not run(["ip", "link", "show", "dev", lab.bridge, "type", "bridge"], check=False).stdout:
         return False
     run(["ip", "link", "del", lab.bridge])
     return True

@@ -125,21 +125,35 @@ class Lab:
         text = self._lxc("lxc-info", node, "-p", "-H", check=False).stdout.strip()
         return int(text) if text.isdigit() else None
 
+    def _freezers(self, node: str) -> Iterator[tuple[Path, str, str]]:
+        """Switches that stop a node, each with its words for on and off (cgroup v1 and v2)."""
+        for cgroup in self.cgroups(self._known(node)):
+            for name, on, off in (("freezer.state", "FROZEN", "THAWED"), ("cgroup.freeze", "1", "0")):
+                # Where both versions are mounted, the processes are in the first one.
+                if ".payload." in cgroup.name and (cgroup / name).exists() and (cgroup / "cgroup.procs").read_text():
+                    yield cgroup / name, on, off
+
     def frozen(self, node: str) -> bool:
         """Whether the node is frozen."""
-        return self._lxc("lxc-info", node, "-s", "-H", check=False).stdout.strip() == "FROZEN"
+        return any(switch.read_text().strip() == on for switch, on, _off in self._freezers(node))
 
     def freeze(self, node: str) -> None:
         """Stop every process of the node where it is (as a hypervisor that stalls); the cable stays in."""
-        self._lxc("lxc-freeze", self._known(node))
+        for switch, on, _off in self._freezers(node):
+            switch.write_text(on)
+        if not wait_until(lambda: self.frozen(node), COMMAND_SECONDS):
+            raise LabError(f"{node} does not freeze")
 
     def thaw(self, node: str) -> None:
         """Let a frozen node go on."""
-        self._lxc("lxc-unfreeze", self._known(node))
+        for switch, _on, off in self._freezers(node):
+            switch.write_text(off)
+        if not wait_until(lambda: not self.frozen(node), COMMAND_SECONDS):
+            raise LabError(f"{node} does not thaw")
 
     def is_cut(self, node: str) -> bool:
         """Whether the node's cable is out of the bridge."""
-        return not Path(f"/sys/class/net/{self.veth(node)}/master").exists()
+        return " master " not in run(["ip", "-o", "link", "show", "dev", self.veth(self._known(node))]).stdout
 
     def cut(self, node: str) -> None:
         """Take the node's cable out of the bridge; the node keeps its carrier and address.
