@@ -14,6 +14,7 @@ from typing import Any, Callable, Optional
 
 from ._errors import SelfhealError
 from ._haproxy import Haproxy, passed, resource, serves
+from ._haproxy_state import remember
 from ._holds import Hold, Holds, describe
 
 _POLL = 0.05
@@ -183,6 +184,7 @@ class Member:
                 self._change(before, wish, "ready")
                 for server in before:
                     self.holds.remove(resource(server))
+                self._remember()
         drained, left = self._wait_drained(wish)
         names = {resource(server) for server in before}
         after = [server for server in self.view() if resource(server) in names]
@@ -230,15 +232,21 @@ class Member:
     def _change(self, servers: list[Server], wish: Wish, state: str) -> None:
         """Hold first, then HAProxy, then look: all servers of the member or none."""
         with self._undone_on_failure() as undo:
-            for server in servers:
-                name = resource(server)
-                if wish.state != "ready":
+            if wish.state != "ready":
+                undo.append((self._remember, ()))  # undone last, when the holds are as they were
+                for server in servers:
+                    name = resource(server)
                     undo.append((self.holds.restore, (name, self.holds.read(name))))
                     self.holds.put(name, wish.incident, wish.epoch, wish.phase, wish.reason, wish.deadline_seconds)
+                self._remember()
+            for server in servers:
                 if server["admin"] != state:
                     undo.append((self.haproxy.set_state, (server["backend"], server["server"], server["admin"])))
                     self._set(server, state)
             self._wait_settled(servers, state)
+
+    def _remember(self) -> None:
+        remember(self.holds, self.haproxy.ask("show servers state"))
 
     def _set(self, server: Server, state: str) -> None:
         if state == "drain" and server["checked"] and server["admin"] == "maint":

@@ -258,19 +258,23 @@ def describe(hold: Optional[Hold]) -> Optional[dict[str, Any]]:
 
 def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file so that a reader, or a crash at any moment, meets the old text or the new one."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    name = ""
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as temporary:
             temporary.write(text)
             temporary.flush()
             os.fchmod(temporary.fileno(), mode)
             os.fsync(temporary.fileno())
         os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        _sync_folder(path.parent)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
             os.unlink(name)
-        raise
-    _sync_folder(path.parent)
+        raise SelfhealError(
+            "disk",
+            f"{path} could not be written ({exc.strerror or exc}). Make room or mend the file system, then run again.",
+        ) from exc
 
 
 def _sync_folder(folder: Path) -> None:

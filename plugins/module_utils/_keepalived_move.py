@@ -89,12 +89,12 @@ def _refuse_peer(seen: Instance, hold: Optional[Hold], wish: Wish) -> None:
         raise SelfhealError(
             "not_backup", f"{wish.instance} is {seen['state']} here{deaf}: not a proven standby to move to."
         )
-    if seen["nopreempt"] or seen["preempt_delay_seconds"]:
+    if seen["nopreempt"] or seen["preempt_delay_seconds"] >= wish.timeout:
         word = "nopreempt" if seen["nopreempt"] else f"preempt_delay {seen['preempt_delay_seconds']:g}"
         raise SelfhealError(
             "no_preempt",
-            f"{wish.instance} has {word} here, so a higher priority does not take the address. Keep it off the "
-            "standby, or use mode hard on the other node.",
+            f"{wish.instance} has {word} here, so a higher priority does not take the address within "
+            f"{wish.timeout:g} s. Keep it off the standby, or use mode hard on the other node.",
         )
     planned = min(HIGHEST, int(seen["base_priority"]) + choose_offset(seen, wish))
     if planned <= int(seen["master_priority"] or 0):

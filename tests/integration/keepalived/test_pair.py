@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import Pair
+from tests.integration.keepalived.harness import Pair
 
 pytestmark = pytest.mark.network
 VIP = "10.99.7.100"
