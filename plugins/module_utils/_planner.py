@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The decision: ``plan(snapshot, policy, history, now)``. Pure: no clock, no I/O, no chance.
+
+The same input gives the same plan, so that every decision in the journal can be replayed (invariant 14).
+All refusals are collected, not only the first. ``docs/decisions.md`` is the description for people.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_gates as gates
+from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_pair, _planner_pool, _planner_storm
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import PHASES, RETURN_ONLY, SHIFT_ONLY, deadlines, steps
+
+__all__ = ["REASONS", "plan", "refused"]
+
+NODE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# What may not stop an interrupted heal from giving the node back: giving back is no new heal.
+LIFTED_FOR_RETURN = frozenset({
+    "not_ill", "suspect_only", "unknown_reading", "layer_load", "stale_alert", "nagios_stale", "storm", "paused",
+    "aborted", "blocked_node", "blocked_layer", "attempts_exhausted", "flapping", "wrong_kind",
+})  # fmt: skip
+NEVER_RESTARTED = ("storage", "connectivity")
+KIND_WEIGHT = {"service": 3, "resource": 2, "connectivity": 1}
+
+Plan = Dict[str, Any]
+
+
+def plan(
+    snapshot: Mapping[str, Any], policy: Mapping[str, Any], history: Mapping[str, Any], now: float
+) -> Plan:
+    """``policy`` is the effective policy of every layer by name, or of one layer alone."""
+    policies = {policy["layer"]: policy} if "strategy" in policy else policy
+    causes = _planner_storm.fold(snapshot, policies, history)
+    node = snapshot.get("node")
+    if node is None:
+        return _most_urgent(snapshot, policies, history, now, causes)
+    refusal = _target(node, snapshot, policies)
+    if refusal:
+        return _finish(_empty(str(node)), [refusal])
+    return _judge(str(node), snapshot, policies, history, now, causes)
+
+
+def _target(
+    node: Any, snapshot: Mapping[str, Any], policies: Mapping[str, Mapping[str, Any]]
+) -> Optional[Dict[str, str]]:
+    """Invariant 13: an empty or ambiguous target is refused."""
+    if not isinstance(node, str) or not NODE_NAME.fullmatch(node):
+        return {"reason": "unknown_node", "detail": "the target %r is not the name of one node" % (node,)}
+    if node in policies:
+        return {"reason": "unknown_node", "detail": "%s is a layer; name one node of it: %s"
+                % (node, names(policies[node]["nodes"]))}  # fmt: skip
+    if any(node in policy["nodes"] for policy in policies.values()):
+        return None
+    if node in (snapshot.get("controller") or {}).get("host", ()):
+        return {"reason": "own_host", "detail": "%s is the machine of the controller, the journal or Nagios" % node}
+    if node in (snapshot.get("hosts") or {}) or node in (snapshot.get("verdicts") or {}):
+        return {"reason": "no_layer", "detail": "%s is in no group with selfheal_strategy" % node}
+    known = sorted(name for policy in policies.values() for name in policy["nodes"])
+    return {"reason": "unknown_node", "detail": "%s is no node of any layer; known are %s" % (node, names(known))}
+
+
+def _judge(
+    node: str,
+    snapshot: Mapping[str, Any],
+    policies: Mapping[str, Mapping[str, Any]],
+    history: Mapping[str, Any],
+    now: float,
+    causes: Mapping[str, str],
+) -> Plan:
+    layer = next(name for name, policy in policies.items() if node in policy["nodes"])
+    case = Case(node, layer, snapshot, policies, history, now)
+    gates.world(case)
+    gates.illness(case, causes.get(node, ""))
+    gates.people(case)
+    gates.attempts(case)
+    _planner_storm.check(case, causes)
+    pool = case.policy["kind"] == "pool"
+    shape = _planner_pool.check(case) if pool else _planner_pair.check(case)
+    phases, restart = _remedy(case, shape)
+    wanted = [{"resource": "node:" + node, "mode": "exclusive"}] + shape["leases"]
+    domain = case.policy.get("domains", {}).get(node)
+    if domain:
+        wanted.append({"resource": "domain:" + domain, "mode": "exclusive"})
+    leases = gates.leases(case, wanted, shape["slots"])
+    phases, restart = _give_back(case, phases, restart)
+    result = _empty(node)
+    result.update(
+        layer=layer,
+        strategy=case.policy["strategy"],
+        kind=case.policy["kind"],
+        verdict=case.verdict.get("verdict"),
+        illness=case.verdict.get("kind"),
+        reasons=list(case.verdict.get("reasons") or ()),
+        urgency=_urgency(case),
+        phases=list(phases),
+        restart=restart,
+        ends="left_out" if tuple(phases) == SHIFT_ONLY else "healed",
+        incident=case.incident["id"] if case.incident else None,
+        resume=_resume(case),
+        min_up=shape["min_up"],
+        survivors=shape["survivors"],
+        balancers=shape["balancers"],
+        skipped_balancers=shape["skipped_balancers"],
+        peer=shape["peer"],
+        holder=shape["holder"],
+        moves=shape["moves"],
+        preferred=case.policy.get("preferred") or None,
+        leases=leases,
+        deadlines=deadlines(case.limits),
+        limits=dict(case.limits),
+        closes=sorted(case.returned - case.own_incidents),
+        notes=list(case.notes),
+    )
+    result["would"] = _would(case, result)
+    return _finish(result, case.refusals)
+
+
+def _remedy(case: Case, shape: Mapping[str, Any]) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
+    """The kind of illness chooses the rung: resources and services are restarted, disks and cables are not."""
+    kind = case.verdict.get("kind")
+    none = {"kind": "none", "service": ""}
+    faulty = case.verdict.get("verdict") == "faulty"
+    silent = case.policy["kind"] == "pair" and not (case.snapshot.get("pair") or {}).get(case.node, {}).get("reachable")
+    if faulty and kind == "storage":
+        case.refuse("wrong_kind", "a full disk of %s is relieved by a person, never restarted away" % case.node)
+        return SHIFT_ONLY, none
+    if silent or (faulty and kind == "connectivity"):
+        what = "%s cannot be reached" % case.node
+        if not case.serves:
+            case.refuse("wrong_kind", "%s and carries no traffic: there is nothing to shift; "
+                        "look at its network and power" % what)  # fmt: skip
+        case.notes.append("%s: its traffic is shifted and a person is called; nothing is restarted" % what)
+        return SHIFT_ONLY, none
+    service, reboot = case.policy["service"], case.policy["reboot"]
+    own = case.incident["id"] if case.incident else None
+    tried = [item for item in case.attempts if own and item.get("incident") == own and not item.get("acknowledged")]
+    failed = {item.get("rung") for item in tried if item.get("outcome") in ("failed", "left_out")}
+    if "reboot" in failed:
+        case.refuse("attempts_exhausted", "%s was rebooted in incident %s without success; never twice"
+                    % (case.node, own))  # fmt: skip
+    if reboot and (not service or "service" in failed):
+        return PHASES, {"kind": "reboot", "service": service}
+    if not service:
+        case.refuse("not_restartable", "layer %s has no selfheal_service and selfheal_reboot is false" % case.layer)
+    return PHASES, {"kind": "service", "service": service}
+
+
+def _give_back(
+    case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]
+) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
+    """An interrupted heal, or one whose node recovered while held, is rolled forward to its return.
+
+    A heal that has not restarted yet goes back under storm, pause and abort (invariant 4); one whose restart
+    is over is not restarted again on readings from before (invariant 12).
+    """
+    verdict = case.verdict.get("verdict")
+    if not case.out or not (case.resume or verdict in ("ok", "suspect")):
+        return phases, restart
+    held_back = [item for item in case.refusals if item["reason"] not in LIFTED_FOR_RETURN]
+    lifted = [item for item in case.refusals if item["reason"] in LIFTED_FOR_RETURN]
+    after = bool(case.resume) and (case.resume or {}).get("phase") in ("verify", "readmit", "soak")
+    reading, since = case.newest_reading(), (case.resume or {}).get("phase_at")
+    old = after and (reading is None or since is None or reading <= since)
+    if held_back or not (lifted or old):
+        return phases, restart
+    for item in lifted:
+        case.notes.append("not restarted, only given back: %s" % item["detail"])
+    case.refusals[:] = held_back
+    return RETURN_ONLY, {"kind": "none", "service": restart.get("service", "")}
+
+
+def _resume(case: Case) -> Optional[Dict[str, Any]]:
+    if not case.resume:
+        return None
+    return {key: case.resume.get(key) for key in ("incident", "attempt", "epoch", "phase", "rung")}
+
+
+def _urgency(case: Case) -> int:
+    """Interrupted heals first, then nodes that clients reach (an active node before a member), then the rest."""
+    score = 0
+    if case.resume or case.out:
+        score += 1000
+    if case.serves:
+        score += 200 if case.policy["kind"] == "pair" else 100
+    if case.verdict.get("verdict") == "faulty":
+        score += 10
+    return score + KIND_WEIGHT.get(str(case.verdict.get("kind")), 0)
+
+
+def _most_urgent(
+    snapshot: Mapping[str, Any],
+    policies: Mapping[str, Mapping[str, Any]],
+    history: Mapping[str, Any],
+    now: float,
+    causes: Mapping[str, str],
+) -> Plan:
+    if snapshot.get("reason") == "drill":
+        return _finish(_empty(None), [{"reason": "unknown_node", "detail": "a drill needs a node by name"}])
+    judged = []
+    for policy in policies.values():
+        for node in policy["nodes"]:
+            result = _judge(node, snapshot, policies, history, now, causes)
+            if result["verdict"] == "faulty" or (result["urgency"] >= 1000 and result["incident"]):
+                judged.append(result)
+    since = snapshot.get("since") or {}
+    judged.sort(key=lambda item: (not item["admitted"], -item["urgency"], since.get(item["node"]) or 0, item["node"]))
+    if not judged:
+        nothing = _empty(None)
+        nagios = snapshot.get("nagios") or {}
+        if not nagios.get("fresh"):
+            detail = "%s: %s" % (nagios.get("reason") or "unreachable", nagios.get("message") or "no answer")
+            return _finish(nothing, [{"reason": "nagios_stale", "detail": detail}])
+        return _finish(nothing, [{"reason": "not_ill", "detail": "no node of any layer is faulty"}])
+    chosen = judged[0]
+    chosen["candidates"] = [
+        {
+            "node": item["node"], "urgency": item["urgency"], "verdict": item["verdict"],
+            "admitted": item["admitted"], "reasons": sorted({refusal["reason"] for refusal in item["refusals"]}),
+        }
+        for item in judged
+    ]  # fmt: skip
+    return chosen
+
+
+def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
+    restart = result["restart"]
+    words = {
+        "node": case.node,
+        "balancers": names(result["balancers"]) or "no balancer",
+        "restart": "reboot %s" % case.node if restart["kind"] == "reboot"
+        else "restart %s on %s" % (restart["service"], case.node),
+        "move": "move %s from %s to %s" % (case.policy["vip"], case.node, result["peer"]) if result["moves"]
+        else "keep %s on %s" % (case.policy["vip"], result["peer"]),
+        "home": "let %s go home to %s" % (case.policy["vip"], case.policy.get("preferred") or "nobody")
+        if case.policy.get("home") == "now" and case.policy.get("preferred")
+        else "leave %s where it is" % case.policy["vip"],
+    }  # fmt: skip
+    return ["%s: %s" % (step.phase, step.says.format(**words)) for step in steps(case.policy["strategy"], result["phases"])]
+
+
+def _empty(node: Optional[str]) -> Plan:
+    return {
+        "admitted": False, "node": node, "layer": None, "strategy": None, "kind": None, "verdict": None,
+        "illness": None, "reasons": [], "urgency": 0, "phases": [], "restart": {"kind": "none", "service": ""},
+        "ends": "", "incident": None, "resume": None, "min_up": -1, "survivors": {}, "balancers": [],
+        "skipped_balancers": [], "peer": None, "holder": None, "moves": False, "preferred": None, "leases": [],
+        "deadlines": {}, "limits": {}, "closes": [], "notes": [], "would": [], "refusals": [], "candidates": [],
+        "summary": "",
+    }  # fmt: skip
+
+
+def _finish(result: Plan, refusals: List[Dict[str, str]]) -> Plan:
+    seen = set()
+    unique = []
+    for item in sorted(refusals, key=lambda item: (ORDER[item["reason"]], item["detail"])):
+        if (item["reason"], item["detail"]) not in seen:
+            seen.add((item["reason"], item["detail"]))
+            unique.append(item)
+    result["refusals"] = unique
+    result["admitted"] = not unique and bool(result["node"])
+    result["summary"] = _summary(result)
+    return result
+
+
+def refused(result: Plan, reason: str, detail: str) -> Plan:
+    """The same plan with one more reason against it, for what only the caller can know."""
+    return _finish(dict(result), list(result["refusals"]) + [{"reason": reason, "detail": detail}])
+
+
+def _summary(result: Plan) -> str:
+    if not result["admitted"]:
+        first = result["refusals"][0]
+        more = len({item["reason"] for item in result["refusals"]} - {first["reason"]})
+        tail = " (and %d more reason%s)" % (more, "" if more == 1 else "s") if more else ""
+        who = "%s is not healed" % result["node"] if result["node"] else "nothing is healed"
+        return "%s: %s: %s%s" % (who, REASONS[first["reason"]].rstrip("."), first["detail"], tail)
+    if result["kind"] == "pool":
+        where = "on %s" % names(result["balancers"])
+        how = ("back in " if tuple(result["phases"]) == RETURN_ONLY else "out ") + where
+    else:
+        how = "address %s %s" % ("to" if result["moves"] else "stays on", result["peer"])
+    what = {"service": "restart %s" % result["restart"]["service"], "reboot": "reboot it", "none": "no restart"}
+    why = "; ".join(result["reasons"][:2]) or ("interrupted" if result["resume"] else "well again" if result["verdict"] == "ok"
+                                              and tuple(result["phases"]) == RETURN_ONLY else "drill")  # fmt: skip
+    tail = "; then a person is called" if result["ends"] == "left_out" else ""
+    verb = "give back" if tuple(result["phases"]) == RETURN_ONLY else "heal"
+    return "%s %s of layer %s: %s; %s; %s%s" % (
+        verb, result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
+    )  # fmt: skip

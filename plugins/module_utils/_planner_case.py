@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""One question to the planner: may this node be healed now? Gathers what the checks share."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER
+
+
+class Case:
+    """A node with everything that is known about it, and the refusals that the checks collect."""
+
+    def __init__(
+        self,
+        node: str,
+        layer: str,
+        snapshot: Mapping[str, Any],
+        policies: Mapping[str, Mapping[str, Any]],
+        history: Mapping[str, Any],
+        now: float,
+    ) -> None:
+        self.node, self.layer, self.now = node, layer, now
+        self.snapshot, self.policies, self.history = snapshot, policies, history
+        self.policy = policies[layer]
+        self.limits = self.policy["limits"]
+        self.drill = snapshot.get("reason") == "drill"
+        self.verdict: Mapping[str, Any] = (snapshot.get("verdicts") or {}).get(node) or {
+            "verdict": "unknown", "kind": None, "reasons": ["Nagios has no reading of it"], "readings": [],
+        }  # fmt: skip
+        self.refusals: List[Dict[str, str]] = []
+        self.notes: List[str] = []
+        self.incident = _newest(item for item in history.get("incidents") or () if item.get("node") == node)
+        self.own_incidents: Set[str] = {
+            item["id"] for item in history.get("incidents") or () if item.get("node") == node
+        }
+        self.returned = returned_incidents(snapshot, history)
+        self.attempts = [item for item in history.get("attempts") or () if item.get("node") == node]
+        self.resume = self._interrupted()
+        self.out = False  # set by the pool and pair checks: held by an own incident, out of traffic
+        self.serves = False  # clients reach the node now
+
+    def refuse(self, reason: str, detail: str) -> None:
+        if reason not in ORDER:
+            raise ValueError("not a reason: %s" % reason)
+        self.refusals.append({"reason": reason, "detail": detail})
+
+    def own(self, hold: Optional[Mapping[str, Any]]) -> bool:
+        """A hold that an open incident of this same node left behind is ours."""
+        return bool(hold) and hold.get("incident") in self.own_incidents if hold else False
+
+    def newest_reading(self) -> Optional[float]:
+        times = [item.get("at") for item in self.verdict.get("readings") or () if item.get("verdict") == "faulty"]
+        known = [time for time in times if isinstance(time, (int, float))]
+        return max(known) if known else None
+
+    def live_leases(self) -> List[Mapping[str, Any]]:
+        return [lease for lease in self.history.get("leases") or () if self.live(lease)]
+
+    def live(self, lease: Mapping[str, Any]) -> bool:
+        if lease["resource"].startswith("slot:") and lease.get("incident") in _ids(self.history):
+            # Invariant 1: a node that has not come back keeps its slot as missing, whatever became of its run.
+            return lease["incident"] not in self.returned or self._runs(lease)
+        return self._runs(lease)
+
+    def _runs(self, lease: Mapping[str, Any]) -> bool:
+        return not lease.get("dead") and (lease.get("expires_at") is None or lease["expires_at"] > self.now)
+
+    def _interrupted(self) -> Optional[Mapping[str, Any]]:
+        """The last attempt of the open incident, when its run died: rolled forward, never run from the top."""
+        if not self.incident:
+            return None
+        mine = [item for item in self.attempts if item.get("incident") == self.incident["id"]]
+        last = max(mine, key=lambda item: item.get("attempt") or 0) if mine else None
+        if not last or last.get("outcome") not in (None, "interrupted"):
+            return None
+        node_lease = "node:" + self.node
+        running = any(
+            lease["resource"] == node_lease and lease.get("incident") == self.incident["id"] and self.live(lease)
+            for lease in self.history.get("leases") or ()
+        )
+        return None if running else last
+
+
+def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) -> Set[str]:
+    """Open incidents whose node serves again everywhere without a hold: somebody has brought it back."""
+    from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
+
+    back = set()
+    for incident in history.get("incidents") or ():
+        member = (snapshot.get("members") or {}).get(incident.get("node"))
+        if not member:
+            continue
+        seen = [
+            server
+            for balancer in (snapshot.get("balancers") or {}).values()
+            if balancer.get("reachable")
+            for server in balancer.get("servers") or ()
+            if server.get("address") == member["address"] and server.get("port") == member["port"]
+        ]
+        if seen and all(serving(server) for server in seen):
+            back.add(incident["id"])
+    return back
+
+
+def _ids(history: Mapping[str, Any]) -> Set[str]:
+    return {item["id"] for item in history.get("incidents") or ()}
+
+
+def _newest(incidents: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    found = list(incidents)
+    return max(found, key=lambda item: (item.get("opened_at") or 0, item["id"])) if found else None
+
+
+def names(items: Iterable[str]) -> str:
+    return ", ".join(sorted(items))
+
+
+def seconds(value: float) -> str:
+    """A duration for people: rounded up to seconds, minutes or hours."""
+    for size, unit in ((7200, "h"), (600, "min")):
+        if value >= size:
+            return "%d %s" % (-(-value // {"h": 3600, "min": 60}[unit]), unit)
+    return "%d s" % -(-value // 1)

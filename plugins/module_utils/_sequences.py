@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Phases, steps, their undoing and their deadlines, as data.
+
+The roles carry the steps out; the planner prints them; the lease is extended to the deadline of the phase.
+A step without an undoing changes nothing that has to be undone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak")
+# Nothing is restarted: the node keeps out of traffic until a person comes.
+SHIFT_ONLY = ("confirm", "shift", "evidence")
+# An interrupted heal whose restart is over, or must not happen any more: prove the node and give it back.
+RETURN_ONLY = ("confirm", "shift", "verify", "readmit", "soak")
+# Seconds that a lease outlives the deadline of its phase: the start of Ansible and one lost connection.
+MARGIN_SECONDS = 30
+# Seconds that reading the farm and moving traffic may take besides what the policy allows for draining.
+CONFIRM_SECONDS = 20
+SHIFT_SECONDS = 20
+
+
+class Step(NamedTuple):
+    name: str
+    phase: str
+    where: str  # balancers | node | peer | journal | monitor
+    says: str  # what is done, with {node} and friends filled in by the planner
+    undo: str  # name of the action that takes it back; '' when there is nothing to take back
+
+
+STEPS: Dict[str, Tuple[Step, ...]] = {
+    "lb_detach": (
+        Step("plan", "confirm", "journal", "look at the farm again and take the leases", "release_leases"),
+        Step("downtime", "shift", "monitor", "tell Nagios about our own downtime of {node}", "end_downtime"),
+        Step("detach", "shift", "balancers", "take {node} out of traffic on {balancers}", "return_member"),
+        Step("drain", "shift", "balancers", "wait until {node} has no request left", ""),
+        Step("evidence", "evidence", "node", "collect evidence on {node}", ""),
+        Step("restart", "restart", "node", "{restart}", ""),
+        Step("answer", "verify", "node", "prove that {node} answers by itself", ""),
+        Step("check", "verify", "balancers", "wait until the balancers' own checks of {node} are green", ""),
+        Step("return", "readmit", "balancers", "give {node} its traffic back on {balancers}", "detach_again"),
+        Step("watch", "soak", "balancers", "watch {node} under traffic", ""),
+        Step("close", "soak", "journal", "write down the verified outcome and give the leases back", ""),
+    ),
+    "keepalived_failover": (
+        Step("plan", "confirm", "journal", "look at the pair again and take the leases", "release_leases"),
+        Step("downtime", "shift", "monitor", "tell Nagios about our own downtime of {node}", "end_downtime"),
+        Step("move", "shift", "peer", "{move}", "move_back"),
+        Step("evidence", "evidence", "node", "collect evidence on {node}", ""),
+        Step("restart", "restart", "node", "{restart}", ""),
+        Step("answer", "verify", "node", "prove that the service of {node} answers by itself", ""),
+        Step("standby", "verify", "node", "prove that {node} can take the address: BACKUP, adverts heard", ""),
+        Step("return", "readmit", "peer", "lift the holds, so that {node} is standby again", ""),
+        Step("home", "readmit", "peer", "{home}", ""),
+        Step("watch", "soak", "node", "watch the pair", ""),
+        Step("close", "soak", "journal", "write down the verified outcome and give the leases back", ""),
+    ),
+}
+
+
+def steps(strategy: str, phases: Sequence[str]) -> List[Step]:
+    return [step for step in STEPS[strategy] if step.phase in phases]
+
+
+def undoings(strategy: str, phases: Sequence[str]) -> List[str]:
+    """The undoing of what these phases do, last step first."""
+    return [step.undo for step in reversed(steps(strategy, phases)) if step.undo]
+
+
+def deadlines(limits: Mapping[str, Any]) -> Dict[str, int]:
+    """Seconds that each phase may take. What passes its deadline is given up or undone."""
+    seconds = {
+        "confirm": CONFIRM_SECONDS,
+        "shift": SHIFT_SECONDS + limits["drain_seconds"],
+        "evidence": limits["evidence_seconds"],
+        "restart": limits["restart_seconds"],
+        "verify": limits["verify_seconds"],
+        "readmit": limits["readmit_seconds"],
+        "soak": limits["soak_seconds"],
+    }
+    return {phase: int(-(-seconds[phase] // 1)) for phase in PHASES}
