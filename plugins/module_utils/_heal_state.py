@@ -59,7 +59,7 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "attempt": 0,
         "peer": "",
         "balancers": [],
-        "run": dict.fromkeys(PLAYS, NOBODY),
+        "run": nobody(),
         "hosts": {play: [] for play in PLAYS},
         "started_at": started,
         "phase": "confirm",
@@ -87,7 +87,7 @@ def step_of(state: State) -> State:
     """A copy to work on: nobody takes part in the plays that follow until this step says so."""
     fresh = copy.deepcopy(dict(state))
     fresh["hosts_before"] = fresh.get("hosts", {})
-    fresh["run"] = dict.fromkeys(PLAYS, NOBODY)
+    fresh["run"] = nobody()
     fresh["hosts"] = {play: [] for play in PLAYS}
     fresh["said"] = ""
     return fresh

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""A heal in a pair, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_pair as pair
+
+from .farm import LOST, OK, acting, failed, instance, pair_heal, play, refused
+
+MEMBERS = {"lb1": {"answer": {}}, "lb2": {"answer": {}}}
+
+
+def drained(**changes: Any) -> dict[str, Any]:
+    state = play(pair_heal(**changes), "shift", {"lb2": OK})
+    return play(state, "drain", {"lb2": OK, "lb1": OK})
+
+
+def verified(**changes: Any) -> dict[str, Any]:
+    state = play(drained(**changes), "restart", {"lb1": {**OK, "restarted": True}})
+    return play(state, "verify", {"lb1": OK}, members=MEMBERS)
+
+
+def test_an_ill_active_node_is_not_touched_by_the_shift() -> None:
+    state = pair_heal()
+    assert state["role"] == "active"
+    assert acting(state) == {"shift": ["lb2"]}
+
+
+def test_an_ill_active_node_that_does_not_answer_is_recognised_by_its_peer() -> None:
+    state = pair_heal({"lb1": LOST, "lb2": instance("BACKUP", False)})
+    assert state["role"] == "active"
+
+
+def test_an_ill_standby_is_healed_without_moving_the_address() -> None:
+    state = pair_heal({"lb1": instance("BACKUP", False), "lb2": instance("MASTER", True)})
+    assert state["role"] == "standby"
+    assert acting(state) == {"shift": ["lb1"]}
+    assert acting(play(state, "shift", {"lb1": refused("no_track_file")})) == {"release": ["monitor"]}
+
+
+def test_an_interrupted_move_is_recognised_by_its_own_hold() -> None:
+    hold = {"incident": "i1", "epoch": 6}
+    seen = {"lb1": instance("BACKUP", False), "lb2": instance("MASTER", True, hold=hold)}
+    assert pair_heal(seen)["role"] == "active"
+    foreign = {"lb1": instance("BACKUP", False), "lb2": instance("MASTER", True, hold={"incident": "other"})}
+    assert pair_heal(foreign)["role"] == "standby"
+
+
+@pytest.mark.parametrize(
+    ("answer", "undone"),
+    [
+        (refused("not_backup"), []),
+        (refused("stale_epoch"), []),
+        (refused("not_moved"), ["lb2"]),
+        (LOST, ["lb2"]),
+        (failed("timed out"), ["lb2"]),
+    ],
+)
+def test_an_address_that_did_not_move_for_sure_is_given_back(answer: dict[str, Any], undone: list[str]) -> None:
+    state = play(pair_heal(), "shift", {"lb2": answer})
+    assert acting(state) == ({"undo": undone} if undone else {"release": ["monitor"]})
+
+
+def test_both_nodes_are_asked_but_a_silent_ill_one_does_not_stop_the_heal() -> None:
+    state = play(pair_heal(), "shift", {"lb2": OK})
+    assert acting(state) == {"drain": ["lb2", "lb1"], "evidence": ["lb1"]}
+    assert acting(play(state, "drain", {"lb2": OK, "lb1": LOST})) == {"restart": ["lb1"]}
+
+
+@pytest.mark.parametrize("answers", [{"lb2": LOST, "lb1": OK}, {"lb2": OK, "lb1": refused("not_well")}])
+def test_two_holders_or_no_proof_go_back_before_anything_is_restarted(answers: dict[str, Any]) -> None:
+    state = play(play(pair_heal(), "shift", {"lb2": OK}), "drain", answers)
+    assert acting(state) == {"undo": ["lb2"]}
+
+
+def test_the_peer_is_the_witness_of_the_restart() -> None:
+    assert [item["balancer"] for item in drained()["witnesses"]] == ["lb2"]
+
+
+def test_redundancy_is_restored_when_the_node_is_proven_as_standby() -> None:
+    state = verified()
+    assert state["restored_at"] is not None
+    assert acting(state) == {"readmit": ["lb2"]}
+    assert state["goes_home"]
+
+
+@pytest.mark.parametrize("answer", [LOST, refused("not_well"), {}])
+def test_a_node_that_is_no_proven_standby_does_not_get_the_address_back(answer: dict[str, Any]) -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    state = play(state, "verify", {"lb1": answer}, members=MEMBERS)
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}
+
+
+@pytest.mark.parametrize("home", ["never", "window"])
+def test_the_hold_is_parked_when_the_address_stays(home: str) -> None:
+    state = verified(policy={"home": home})
+    assert state["parked"]
+    assert not state["goes_home"]
+    state = play(state, "readmit", {"lb2": OK})
+    assert any("parked" in text for text in state["problems"])
+
+
+def test_the_other_node_keeps_an_address_that_was_not_at_home() -> None:
+    state = verified(policy={"preferred": "lb2", "home": "never"})
+    assert not state["parked"]
+    assert not state["goes_home"]
+
+
+def server(admin: str, hold: Any = None) -> dict[str, Any]:
+    row = {"backend": "be", "server": "ei3", "address": "10.0.0.23", "port": 8280, "admin": admin, "hold": hold}
+    return {"answer": {"balancer": {"servers": [row]}}}
+
+
+def test_owed_holds_are_paid_before_the_address_may_come() -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    members = {"lb1": server("ready"), "lb2": server("maint", {"incident": "x", "epoch": 3})}
+    state = play(state, "verify", {"lb1": OK}, members=members)
+    assert acting(state) == {"pay": ["lb1"]}
+    assert acting(play(state, "pay", {"lb1": OK})) == {"readmit": ["lb2"]}
+    assert play(state, "pay", {"lb1": refused("no_such_member")})["outcome"] == "left_out"
+
+
+def test_nothing_is_owed_for_what_is_held_on_both_or_was_held_by_a_human() -> None:
+    hold = {"incident": "x", "epoch": 3}
+    assert pair.owed(server("maint", hold), server("maint", hold)) == []
+    assert pair.owed(server("ready"), server("maint")) == []
+    assert pair.owed(None, None) == []
+
+
+def test_home_is_a_figure_of_its_own() -> None:
+    state = play(verified(), "readmit", {"lb2": OK})
+    state = play(state, "soak", {"lb1": OK, "lb2": OK}, home={"lb1": {"reached_at": 1234.5}})
+    assert state["outcome"] == "healed"
+    assert state["home_at"] == 1234.5
+
+
+def test_an_address_that_does_not_come_home_is_told() -> None:
+    state = play(verified(), "readmit", {"lb2": OK})
+    state = play(state, "soak", {"lb1": OK, "lb2": OK}, home={"lb1": refused("not_well")})
+    assert state["outcome"] == "healed"
+    assert any("home" in text for text in state["problems"])
+
+
+def test_ill_again_in_the_soak_draws_the_address_away_again() -> None:
+    state = play(verified(), "readmit", {"lb2": OK})
+    state = play(state, "soak", {"lb1": refused("not_well"), "lb2": OK}, home={})
+    assert acting(state) == {"again": ["lb2"]}
+    assert play(state, "again", {"lb2": LOST})["outcome"] == "left_out"

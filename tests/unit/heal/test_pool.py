@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""A heal in a pool, step by step, with every answer that a host can give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import NOBODY
+
+from .farm import LOST, OK, acting, failed, play, pool_heal, refused
+
+BOTH = {"lb1": OK, "lb2": OK}
+
+
+def shifted() -> dict[str, Any]:
+    return play(pool_heal(), "shift", BOTH)
+
+
+def drained() -> dict[str, Any]:
+    return play(shifted(), "drain", BOTH)
+
+
+def restarted() -> dict[str, Any]:
+    return play(drained(), "restart", {"ei1": {**OK, "restarted": True}})
+
+
+def readmitted() -> dict[str, Any]:
+    return play(play(restarted(), "verify", BOTH), "readmit", BOTH)
+
+
+def test_shift_asks_every_balancer_and_never_the_node() -> None:
+    assert acting(pool_heal()) == {"shift": ["lb1", "lb2"]}
+
+
+def test_traffic_is_safe_when_all_balancers_say_so() -> None:
+    state = shifted()
+    assert state["traffic_safe_at"] is not None
+    assert acting(state) == {"drain": ["lb1", "lb2"], "evidence": ["ei1"]}
+    assert state["run"]["drain_and_evidence"] == "lb1,lb2,ei1,monitor"
+
+
+@pytest.mark.parametrize(
+    ("answers", "back"),
+    [
+        ({"lb1": OK, "lb2": refused("below_minimum")}, ["lb1"]),
+        ({"lb1": OK, "lb2": LOST}, ["lb1", "lb2"]),
+        ({"lb1": OK, "lb2": failed("timed out")}, ["lb1", "lb2"]),
+        ({"lb1": OK}, ["lb1", "lb2"]),
+    ],
+)
+def test_all_balancers_or_none(answers: dict[str, Any], back: list[str]) -> None:
+    state = play(pool_heal(), "shift", answers)
+    assert acting(state) == {"undo": back}
+    assert state["traffic_safe_at"] is None
+
+
+def test_refused_on_all_balancers_has_nothing_to_undo() -> None:
+    answers = {"lb1": refused("human_hold"), "lb2": refused("human_hold")}
+    state = play(pool_heal(), "shift", answers)
+    assert state["outcome"] == "undone"
+    assert acting(state) == {"release": ["monitor"]}
+    assert any("human_hold" in text for text in state["problems"])
+
+
+def test_the_node_is_restarted_only_with_a_witness_from_each_balancer() -> None:
+    assert acting(drained()) == {"restart": ["ei1"]}
+    assert [witness["balancer"] for witness in drained()["witnesses"]] == ["lb1", "lb2"]
+    state = play(shifted(), "drain", {"lb1": OK, "lb2": LOST})
+    assert acting(state) == {"undo": ["lb1", "lb2"]}
+
+
+def test_requests_that_outlive_the_drain_are_counted_and_told() -> None:
+    state = play(shifted(), "drain", {"lb1": {**OK, "left_sessions": 2}, "lb2": {**OK, "left_sessions": 1}})
+    assert state["left_sessions"] == 3
+    assert acting(state) == {"restart": ["ei1"]}
+    assert any("3 requests" in text for text in state["problems"])
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [{"held": True, "stop": "pause"}, {"held": True, "stop": "abort"}, {"held": True, "stop": "storm"},
+     {"held": False, "stop": ""}, refused("lease_lost"), LOST, {}],
+)  # fmt: skip
+def test_pause_abort_storm_and_a_silent_journal_stop_it_before_the_restart(lease: dict[str, Any]) -> None:
+    """Invariant 4."""
+    state = play(shifted(), "drain", BOTH, lease={"monitor": lease})
+    assert acting(state) == {"undo": ["lb1", "lb2"]}
+    assert state["run"]["restart_and_store"] == NOBODY
+    assert play(state, "undo", BOTH)["outcome"] == "undone"
+
+
+@pytest.mark.parametrize("reason", ["config_invalid", "disk_full", "stale_epoch", "connections_open", "witness_stale"])
+def test_a_restart_that_was_refused_goes_back(reason: str) -> None:
+    state = play(drained(), "restart", {"ei1": {**refused(reason), "restarted": False}})
+    assert acting(state) == {"undo": ["lb1", "lb2"]}
+
+
+@pytest.mark.parametrize("answer", [LOST, failed(), {**refused("no_answer"), "restarted": True}, {}])
+def test_a_restart_whose_end_is_unknown_or_bad_stays_out_and_calls_a_human(answer: dict[str, Any]) -> None:
+    state = play(drained(), "restart", {"ei1": answer})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}
+    assert state["problems"]
+
+
+def test_no_balancer_returns_the_node_before_all_have_seen_it_green() -> None:
+    """Invariant 10."""
+    assert acting(restarted()) == {"verify": ["lb1", "lb2"]}
+    state = play(restarted(), "verify", {"lb1": OK, "lb2": refused("not_up")})
+    assert "readmit" not in acting(state)
+    assert acting(state) == {"look": ["lb1", "lb2"]}
+
+
+def test_a_balancer_that_is_lost_while_verifying_does_not_keep_the_node_from_the_other() -> None:
+    state = play(restarted(), "verify", {"lb1": OK, "lb2": LOST})
+    assert acting(state) == {"readmit": ["lb1"]}
+    state = play(play(state, "readmit", {"lb1": OK}), "soak", {"lb1": OK})
+    assert state["outcome"] == "left_out"  # one balancer still holds it: a human is told
+
+
+def servers(**others: str) -> dict[str, Any]:
+    rows = [{"backend": "be", "server": "ei1", "address": "10.0.0.21", "port": 8280, "operational": "stopped"}]
+    rows += [
+        {"backend": "be", "server": name, "address": name, "port": 8280, "operational": up, "admin": "ready", "weight": 1}
+        for name, up in others.items()
+    ]
+    return {"balancer": {"servers": rows}}
+
+
+def test_an_unverified_node_stays_out_while_anybody_serves() -> None:
+    state = play(restarted(), "verify", {"lb1": refused("not_up"), "lb2": refused("not_up")})
+    looked = play(state, "look", {"lb1": servers(ei2="running", ei3="stopped"), "lb2": servers(ei2="stopped")})
+    assert looked["outcome"] == "left_out"
+
+
+def test_the_exception_of_invariant_10_an_answering_node_when_nobody_serves() -> None:
+    state = play(restarted(), "verify", {"lb1": refused("not_up"), "lb2": refused("not_up")})
+    looked = play(state, "look", {"lb1": servers(ei2="stopped"), "lb2": servers(ei2="stopped")})
+    assert acting(looked) == {"readmit": ["lb1", "lb2"]}
+    assert looked["unverified"]
+    ended = play(play(looked, "readmit", BOTH), "soak", BOTH)
+    assert ended["outcome"] == "left_out"
+    assert any("unverified" in text for text in ended["problems"])
+
+
+def test_healed_is_said_only_after_the_soak() -> None:
+    state = readmitted()
+    assert state["outcome"] == ""
+    assert acting(state) == {"soak": ["lb1", "lb2"]}
+    state = play(state, "soak", BOTH)
+    assert state["outcome"] == "healed"
+    state = play(state, "release", {"monitor": OK})
+    assert state["status"] == "healed"
+    assert [phase["name"] for phase in state["phases"]] == [
+        "confirm", "shift", "evidence", "restart", "verify", "readmit", "soak",
+    ]  # fmt: skip
+
+
+def test_ill_again_in_the_soak_is_detached_again() -> None:
+    state = play(readmitted(), "soak", {"lb1": refused("not_well"), "lb2": OK})
+    assert acting(state) == {"again": ["lb1", "lb2"]}
+    assert play(state, "again", BOTH)["outcome"] == "left_out"
+
+
+def test_balancers_that_are_lost_while_soaking_do_not_undo_a_heal() -> None:
+    assert play(readmitted(), "soak", {"lb1": LOST, "lb2": OK})["outcome"] == "healed"
+
+
+def test_a_way_back_that_failed_is_never_silent() -> None:
+    state = play(pool_heal(), "shift", {"lb1": OK, "lb2": LOST})
+    state = play(state, "undo", {"lb1": OK, "lb2": LOST})
+    assert state["outcome"] == "left_out"
+    assert any("lb2" in text for text in state["problems"])
+
+
+def test_a_lease_that_is_lost_after_the_restart_does_not_keep_the_node_out() -> None:
+    state = play(restarted(), "verify", BOTH, lease={"monitor": LOST})
+    assert acting(state) == {"readmit": ["lb1", "lb2"]}
+
+
+def test_an_illness_that_no_restart_cures_is_shifted_and_handed_over() -> None:
+    state = pool_heal(phases=["confirm", "shift", "evidence"], restart={"kind": "none"})
+    state = play(play(state, "shift", BOTH), "drain", BOTH)
+    assert state["outcome"] == "left_out"
+
+
+def test_an_interrupted_heal_whose_restart_is_over_is_only_proven() -> None:
+    state = pool_heal(
+        phases=["confirm", "shift", "verify", "readmit", "soak"], restart={"kind": "none"}, resume={"phase": "verify"}
+    )
+    state = play(play(state, "shift", BOTH), "drain", BOTH)
+    assert acting(state) == {"verify": ["lb1", "lb2"]}
