@@ -136,7 +136,7 @@ def fault(name: str, what: str, undone: str, inject: Callable[[Lab, str], None],
 EI, HAPROXY, KEEPALIVED, NRPE = "ei.service", "haproxy.service", "keepalived.service", "nagios-nrpe-server.service"
 
 FAULTS: dict[str, Fault] = {one.name: one for one in (
-    fault("memory", "the service leaks inside its own cgroup until 6 % (20 MB at least) of the machine's memory is "
+    fault("memory", "the service leaks inside its own cgroup until 5 % (16 MB at least) of the machine's memory is "
           "available, and from then on no request gets its buffer: every one is answered 500",
           "restart of the service; mend frees the leak", hook("memory"), EI),
     fault("cpu", "the service starts 6 children that burn CPU, inside its own cgroup",
@@ -151,9 +151,9 @@ FAULTS: dict[str, Fault] = {one.name: one for one in (
     fault("errors", "the service answers 500 to every request; /health follows after its grace of 15 s",
           "restart of the service; mend ends it", hook("errors"), EI),
     fault("cut", "the machine's network cable is taken out of the bridge; its processes go on",
-          "reboot of the machine; mend puts the cable back", Lab.cut),
+          "reboot of the machine; mend puts the cable back", lambda lab, node: lab.cut(node)),
     fault("frozen", "every process of the machine stops where it is, its kernel still answers ping; its address stays",
-          "mend thaws it; nothing inside can", Lab.freeze),
+          "mend thaws it; nothing inside can", lambda lab, node: lab.freeze(node)),
     fault("keepalived_killed", "kill -9 of all keepalived processes at once: the virtual IP stays on the interface "
           "while the peer takes it too", "restart of keepalived",
           script("systemctl is-active -q keepalived.service && kill -9 $(pidof keepalived)"), KEEPALIVED),

@@ -65,10 +65,12 @@ class Incident:
 
 def longest_gap(answers: Sequence[Answer], begin: float, end: float) -> float:
     """The longest time without a success at the client, from the last success before `begin` on."""
+    last = max((answer.sent for answer in answers if begin < answer.sent <= end), default=None)
+    if last is None:
+        return 0.0
+    end = min(end, last)  # nothing sent, nothing felt
     before = max((answer.done for answer in answers if answer.ok and answer.done <= begin), default=begin)
     times = [before, *sorted(answer.done for answer in answers if answer.ok and begin < answer.done <= end)]
-    if not any(begin < answer.sent <= end for answer in answers):
-        return 0.0
     return max((late - early for early, late in zip(times, [*times[1:], end], strict=True)), default=0.0)
 
 
@@ -143,17 +145,26 @@ def alerts(incident: Incident, samples: Iterable[Sample]) -> None:
                 incident.detected = min(incident.detected or sample.last_check, sample.last_check)
 
 
+def failed_at(answer: Answer) -> float:
+    """When it went wrong: one that was never answered as soon as it was sent, one that was cut off then."""
+    return answer.sent if answer.error in ("connect", "timeout") else answer.done
+
+
 def count(incident: Incident, answers: Sequence[Answer]) -> None:
-    """Requests by the time of sending; the answers are sorted by it."""
-    times = [answer.sent for answer in answers]
-    inside = answers[bisect.bisect_left(times, incident.begin):bisect.bisect_right(times, incident.end)]
+    """Requests by the time of sending, failures by the time at which they went wrong.
+
+    So a long request that the next incident cuts off is not put down to this one; whether a failure came after
+    traffic safe is decided by the time of sending alone.
+    """
+    inside = [answer for answer in answers if incident.begin <= answer.sent <= incident.end]
+    failed = [answer for answer in answers if not answer.ok and incident.begin <= failed_at(answer) <= incident.end]
     incident.sent = len(inside)
-    incident.failed = sum(not answer.ok for answer in inside)
-    incident.failed_new = sum(not answer.ok and answer.new for answer in inside)
+    incident.failed = len(failed)
+    incident.failed_new = sum(answer.new for answer in failed)
     incident.slow = sum(map(is_slow, inside))
-    incident.cut = sum(map(is_cut, inside))
+    incident.cut = sum(map(is_cut, failed))
     if incident.traffic_safe is not None:
-        incident.failed_after_safe = sum(not answer.ok and answer.sent > incident.traffic_safe for answer in inside)
+        incident.failed_after_safe = sum(answer.sent > incident.traffic_safe for answer in failed)
     incident.longest_gap = longest_gap(answers, incident.begin, incident.end)
 
 

@@ -84,7 +84,9 @@ def show(report: Mapping[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading in ("node", "cause", "harm") else "right")
     for row in rows(report["incidents"]):
         table.add_row(*row)
-    console = Console(width=None)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=150)
     console.print(table)
     total = report["totals"]
     console.print(f"{total['sent']} requests, {total['failed']} failed"

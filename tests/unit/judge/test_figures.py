@@ -91,7 +91,9 @@ def test_restarts(name: str, samples: list[Sample], expected: list[float]) -> No
                                     *(answer(t / 10) for t in range(131, 200))], 3.1),
     ("from the last success before the window", [answer(8.0), answer(12.0),
                                                  *(answer(t / 10) for t in range(121, 200))], 4.0),
-    ("to the end of the window", [*(answer(t / 10) for t in range(95, 150)), failed(15.0)], 5.09),
+    ("to the end of the window", [*(answer(t / 10) for t in range(95, 150)),
+                                  *(failed(t / 10) for t in range(150, 210))], 5.09),
+    ("nothing sent towards the end, nothing felt", [answer(t / 10) for t in range(95, 150)], 0.1),
     ("nothing sent, nothing felt", [answer(3.0)], 0.0),
 ])
 def test_longest_gap(name: str, answers: list[Answer], expected: float) -> None:
@@ -148,6 +150,19 @@ def test_failed_after_traffic_safe_counts_by_the_time_of_sending() -> None:
     late = failed(17.9, 5.0, "timeout", new=True)  # sent before it was safe, failed after
     assert one(marks, [*answers, late], samples).failed_after_safe == 0
     assert one(marks, [*answers, late, failed(18.1)], samples).failed_after_safe == 1
+
+
+@pytest.mark.parametrize(("name", "item", "first", "second"), [
+    ("a long request that the next incident cuts off", failed(25, 10, "closed", seconds=10.0), 0, 1),
+    ("one that was never answered", failed(25, 10, "timeout"), 1, 0),
+    ("one that could not connect just before", failed(29.9, 0.25, "connect"), 1, 0),
+    ("an error answer within the first", failed(25), 1, 0),
+])
+def test_a_failure_belongs_to_the_incident_in_which_it_went_wrong(name: str, item: Answer, first: int,
+                                                                  second: int) -> None:
+    marks = [Mark(10, "drill", "ei1"), Mark(30, "bare", "ei2")]
+    found = figures.incidents(FARM, marks, [item], [], 60)
+    assert [incident.failed for incident in found] == [first, second], name
 
 
 def test_a_node_that_never_went_out_is_never_safe() -> None:

@@ -8,6 +8,7 @@ GET or POST /simple[/]   an XML document: status OK, code 1
 /burn?ms=N               costs N milliseconds of CPU
 /slow?seconds=S          takes S seconds without CPU
 
+SIGTERM ends it: no new connections, running requests get EI_STOP_SECONDS, what is left is cut.
 The fault hooks are on a Unix socket of the machine (EI_FAULT_SOCKET), one line per connection:
 `memory`, `cpu [N]`, `errors`, `clear`, `state`; the answer is one line of JSON.
 One file and the standard library only, because it runs on a bare node.
@@ -31,8 +32,8 @@ from urllib.parse import parse_qs, urlsplit
 DOCUMENT = b'<?xml version="1.0" encoding="UTF-8"?>\n<response><status>OK</status><code>1</code></response>\n'
 WORK_BYTES = 1 << 20  # what every request needs; the memory fault makes exactly this unavailable
 LEAK_CHUNK = 4 << 20
-LEAK_RESERVE_RATIO = 0.06
-LEAK_RESERVE_BYTES = 20 << 20  # enough for sshd, NRPE and one Python, so that the OOM killer stays away
+LEAK_RESERVE_RATIO = 0.05
+LEAK_RESERVE_BYTES = 16 << 20  # enough for sshd, NRPE and one Python, so that the OOM killer stays away
 HEAD_LIMIT = 16 << 10
 BODY_LIMIT = 1 << 20
 LONGEST_SECONDS = 60.0
@@ -340,7 +341,7 @@ async def run() -> None:
     service.faults.clear()
     if hooks is not None:
         hooks.close()
-    deadline = loop.time() + float(os.environ.get("EI_STOP_SECONDS", "12"))
+    deadline = loop.time() + float(os.environ.get("EI_STOP_SECONDS", "2"))
     while loop.time() < deadline:
         for connection in list(service.connections):
             if connection.task is None and connection.transport is not None:
