@@ -126,8 +126,10 @@ def journal_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:
         return
     yield finding(
         "blocks", journal["host"], f"no journal there ({journal['error']}); without it no lease can be taken",
-        "a playbook for the monitor",
-        ("- hosts: monitor", "  become: true", "  roles:", "    - selfheal.cluster.healer"),
+        f"on {journal['host']}, as root",
+        ("useradd --system --no-create-home --home-dir /var/lib/selfheal --shell /usr/sbin/nologin selfheal",
+         "install -d -o selfheal -g selfheal -m 0750 /var/lib/selfheal",
+         "apt-get install acl    # Ansible needs it to become the user selfheal"),
     )  # fmt: skip
 
 

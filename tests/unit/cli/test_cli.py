@@ -178,12 +178,12 @@ def test_an_unreachable_monitor(selfheal: Call, ansible: Ansible) -> None:
 
 
 def test_no_ansible(selfheal: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from selfheal_cluster import playbook
+    import sysconfig
 
     monkeypatch.undo()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(playbook.sysconfig, "get_path", lambda name: str(tmp_path))
-    monkeypatch.setattr(playbook.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     result = selfheal("survey")
     assert result.exit_code == 1
     assert "pip install ansible-core" in result.stderr

@@ -142,7 +142,7 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("stopped", nagios(fresh=False, reason="not_running"), "blocks", "monitor", "not_running", ""),
     ("slow status", nagios(status_update_interval=10), "weakens", "monitor", "every 10 s", "status_update_interval=1"),
     ("not in nagios", unmonitored, "blocks", "ei2", "no service of this node", "selfheal.cluster.nagios_agent"),
-    ("no journal", no_journal, "blocks", "monitor", "no journal there", "selfheal.cluster.healer"),
+    ("no journal", no_journal, "blocks", "monitor", "no journal there", "install -d -o selfheal"),
     ("paused", paused, "blocks", "monitor", "paused", ""),
     ("no journal host", no_journal_host, "blocks", "inventory", "which machine keeps it", "selfheal_journal_host"),
     ("clones", clones, "blocks", "ei1, ei2", "same machine-id", "systemd-machine-id-setup"),

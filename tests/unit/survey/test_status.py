@@ -7,7 +7,7 @@ from __future__ import annotations
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_status import status, text
 from tests.unit.survey.farm import farm
 
-HOLD = {"resource": "haproxy:be_ei/ei1", "incident": "I-7", "phase": "restart", "remaining_seconds": 30, "expired": False}
+HOLD = {"resource": "haproxy:be_ei/ei1", "incident": "I-7", "phase": "restart", "expired": False}
 
 
 def test_a_quiet_farm() -> None:

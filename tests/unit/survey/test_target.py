@@ -36,7 +36,9 @@ def test_a_unit(out: str, exists: bool, active: bool, restartable: bool) -> None
     assert (state["exists"], state["active"], state["restartable"]) == (exists, active, restartable)
 
 
-@pytest.mark.parametrize(("code", "out", "err"), [(1, "", "Failed to connect to bus"), (127, "", "missing"), (0, "", "")])
+@pytest.mark.parametrize(
+    ("code", "out", "err"), [(1, "", "Failed to connect to bus"), (127, "", "missing"), (0, "", "")]
+)
 def test_a_machine_without_systemd_is_not_known(code: int, out: str, err: str) -> None:
     assert target.unit_state("ei.service", says(code, out, err))["exists"] is None
 
@@ -132,7 +134,7 @@ def test_only_full_partitions_on_devices_are_told(tmp_path: Path, monkeypatch: p
         free = 1 if path == "/full" else 50
         return os.statvfs_result((4096, 4096, 100, free, free, 10, 10, 10, 0, 255))
 
-    monkeypatch.setattr(target.os, "statvfs", statvfs)
+    monkeypatch.setattr(os, "statvfs", statvfs)
     assert target.full_disks(str(tmp_path)) == [{"mount": "/full", "used_ratio": 0.99}]
 
 
