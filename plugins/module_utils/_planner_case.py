@@ -31,10 +31,9 @@ class Case:
         }  # fmt: skip
         self.refusals: List[Dict[str, str]] = []
         self.notes: List[str] = []
-        self.incident = _newest(item for item in history.get("incidents") or () if item.get("node") == node)
-        self.own_incidents: Set[str] = {
-            item["id"] for item in history.get("incidents") or () if item.get("node") == node
-        }
+        mine = [item for item in open_incidents(history) if item.get("node") == node]
+        self.incident = _newest(mine)
+        self.own_incidents: Set[str] = {item["id"] for item in mine}
         self.returned = returned_incidents(snapshot, history)
         self.attempts = [item for item in history.get("attempts") or () if item.get("node") == node]
         self.resume = self._interrupted()
@@ -88,7 +87,7 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
     from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
     back = set()
-    for incident in history.get("incidents") or ():
+    for incident in open_incidents(history):
         member = (snapshot.get("members") or {}).get(incident.get("node"))
         if not member:
             continue
@@ -104,8 +103,12 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
     return back
 
 
+def open_incidents(history: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    return [item for item in history.get("incidents") or () if item.get("state", "open") == "open"]
+
+
 def _ids(history: Mapping[str, Any]) -> Set[str]:
-    return {item["id"] for item in history.get("incidents") or ()}
+    return {item["id"] for item in open_incidents(history)}
 
 
 def _newest(incidents: Iterable[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:

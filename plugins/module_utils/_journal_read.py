@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Reading the journal back: for people, for the command line, and for the replay of decisions (invariant 14)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any, Dict, List, Optional
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner import plan
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
+
+COLUMNS = "id, at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash"
+
+
+def overview(journal: Journal, now: float, incident: Optional[str], limit: int, bodies: bool) -> Dict[str, Any]:
+    """Incidents, newest first, with what belongs to them; all, or one whole."""
+    if incident:
+        incidents = journal.rows("SELECT * FROM incidents WHERE id = ?", incident)
+        if not incidents:
+            raise SelfhealError("unknown_incident", "the journal knows no incident %s" % incident)
+        decisions = decided(journal, "incident = ?", [incident], 1000, bodies)
+    else:
+        incidents = journal.rows("SELECT * FROM incidents ORDER BY state = 'open' DESC, opened_at DESC LIMIT ?", limit)
+        decisions = decided(journal, "1", [], limit, bodies)
+    chosen = [item["id"] for item in incidents]
+    marks = ", ".join("?" * len(chosen))
+    attempts = journal.rows("SELECT * FROM attempts WHERE incident IN (%s) ORDER BY at" % marks, *chosen)  # noqa: S608  # question marks only
+    phases = journal.rows("SELECT * FROM phases WHERE incident IN (%s) ORDER BY at" % marks, *chosen)  # noqa: S608  # likewise
+    for item in incidents:
+        item.update(incident=item["id"], reasons=json.loads(item["reasons"]), approved=bool(item["approved"]))
+        item.update(kind=item["illness"], reason="; ".join(item["reasons"]) or "drill")
+    for item in attempts:
+        item.update(owner=json.loads(item["owner"]), detail=json.loads(item["detail"] or "{}"))
+        item["acknowledged"] = bool(item["acknowledged"])
+    leases = journal.rows("SELECT * FROM leases ORDER BY resource, incident")
+    for item in leases:
+        item.update(owner=json.loads(item["owner"]), expired=item["expires_at"] <= now)
+    flags = [item["name"] for item in journal.rows("SELECT name FROM flags ORDER BY name")]
+    return {
+        "incidents": incidents,
+        "attempts": attempts,
+        "phases": _with_length(phases, attempts),
+        "decisions": decisions,
+        "leases": [item for item in leases if not incident or item["incident"] == incident],
+        "paused": "paused" in flags,
+        "aborts": [name[6:] for name in flags if name.startswith("abort:")],
+        "fresh_journal": journal.meta("initialised_at") is None,
+        "last_epoch": int(journal.meta("last_epoch") or 0),
+    }
+
+
+def decided(journal: Journal, where: str, values: List[Any], limit: int, bodies: bool) -> List[Dict[str, Any]]:
+    columns = COLUMNS + (", body" if bodies else "")
+    found = journal.rows(
+        "SELECT %s FROM decisions WHERE %s ORDER BY id DESC LIMIT ?" % (columns, where), *values, limit  # noqa: S608  # both are constants of this file
+    )  # fmt: skip
+    for item in found:
+        item.update(admitted=bool(item["admitted"]), reasons=json.loads(item["reasons"]))
+        if bodies:
+            item["body"] = unpacked(item["body"])
+    return found
+
+
+def unpacked(body: bytes) -> Dict[str, Any]:
+    return dict(json.loads(gzip.decompress(body).decode("utf-8")))
+
+
+def replay(journal: Journal, incident: Optional[str], limit: int) -> List[Dict[str, Any]]:
+    """Plan again on what every decision rested on, and say whether it comes out the same."""
+    where, values = ("incident = ?", [incident]) if incident else ("1", [])
+    results = []
+    for item in journal.rows(
+        "SELECT id, hash, body FROM decisions WHERE %s ORDER BY id DESC LIMIT ?" % where, *values, limit  # noqa: S608  # a constant
+    ):  # fmt: skip
+        stored = unpacked(item["body"])
+        again = plan(stored["snapshot"], stored["policy"], stored["history"], stored["now"])
+        differs = sorted(key for key in set(again) | set(stored["plan"]) if again.get(key) != stored["plan"].get(key))
+        intact = digest(stored) == item["hash"]
+        results.append({"decision": item["id"], "same": not differs and intact, "differs": differs, "intact": intact})
+    return results
+
+
+def _with_length(phases: List[Dict[str, Any]], attempts: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """Each phase lasts until the next one of its attempt begins, or until the attempt ends."""
+    ends = {(item["incident"], item["attempt"]): item["ended_at"] for item in attempts}
+    for place, item in enumerate(phases):
+        key = (item["incident"], item["attempt"])
+        later = [other["at"] for other in phases[place + 1 :] if (other["incident"], other["attempt"]) == key]
+        end = later[0] if later else ends.get(key)
+        item["seconds"] = round(end - item["at"], 3) if end is not None else None
+    return phases

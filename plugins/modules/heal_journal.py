@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Create and initialise the journal; say a person's words to it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: heal_journal
+short_description: Create the journal of heals, and say a person's words to it
+version_added: 0.1.0
+author: selfheal.cluster contributors (@selfheal-cluster)
+description:
+  - Creates the journal and initialises it. That is a person's word that heals may act; a journal that was not
+    initialised stays in mode observe, whatever the layers say.
+  - Also carries the other words of a person, namely pause, abort and acknowledgement.
+  - Runs on the journal host as the user who is to own the journal. The folder must exist and belong to that user.
+options:
+  path:
+    description: Path of the journal.
+    type: path
+    default: /var/lib/selfheal/journal.db
+  state:
+    description: V(present) creates what is missing and initialises it. A journal is never removed by this module.
+    type: str
+    choices: [present]
+    default: present
+  initialised:
+    description: Whether heals may act. With V(false) a journal that is made now begins in mode observe.
+    type: bool
+    default: true
+  policies:
+    description:
+      - Effective policies by layer, pinned. A heal whose policy differs from the pinned one is refused
+        C(policy_changed).
+    type: dict
+    default: {}
+  paused:
+    description: Pause all new heals, or let them go on. Without it nothing changes.
+    type: bool
+  abort:
+    description: Id of an incident whose heal must go back if it has not restarted yet, and must not be begun again.
+    type: str
+  acknowledge:
+    description:
+      - Id of an incident that a person has settled. It is closed, its leases are free and its attempts count no more.
+    type: str
+  by:
+    description: Who says so.
+    type: str
+    default: a person
+attributes:
+  check_mode:
+    description: Says whether something would change.
+    support: full
+  diff_mode:
+    description: The journal is no text.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Create the journal
+  selfheal.cluster.heal_journal:
+  become: true
+  become_user: selfheal
+
+- name: Pause all new heals
+  selfheal.cluster.heal_journal:
+    paused: true
+    by: anna
+  become: true
+  become_user: selfheal
+
+- name: Settle an incident whose end nobody knows
+  selfheal.cluster.heal_journal:
+    acknowledge: ei1-20260101-120000-ab12
+    by: anna
+  become: true
+  become_user: selfheal
+"""
+
+RETURN = r"""
+created:
+  description: Whether the journal was made now.
+  returned: success
+  type: bool
+changes:
+  description: What was changed, in words.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_words import SPEC, say
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    try:
+        created, changes = say(module.params, time.time(), module.check_mode)
+    except SelfhealError as exc:
+        module.fail_json(msg=exc.message, reason=exc.reason)
+    module.exit_json(changed=bool(changes), created=created, changes=changes)
+
+
+if __name__ == "__main__":
+    main()
