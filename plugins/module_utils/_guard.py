@@ -242,6 +242,9 @@ def main(argv: Sequence[str]) -> int:
             code, line = check(Holds(STATE_DIR))
             say(line)
             return code
+        if command not in ("run", "prepare", "restore", "boot", "release"):
+            print("usage: guard.py run|prepare|restore [--reload]|boot|release|check", file=sys.stderr)
+            return 3
         config = load_config(os.environ.get("SELFHEAL_GUARD_CONFIG", CONFIG))
         holds = Holds(config.get("state_dir", STATE_DIR))
         if command == "run":
@@ -255,12 +258,9 @@ def main(argv: Sequence[str]) -> int:
             start_again(holds)
             for pair in pairs_of(config, holds):
                 pair.before_start()
-        elif command == "release":
+        else:
             for pair in pairs_of(config, holds):
                 pair.lift("the guard is being removed")
-        else:
-            print("usage: guard.py run|prepare|restore [--reload]|boot|release|check", file=sys.stderr)
-            return 3
     except SelfhealError as exc:
         print(f"{exc.reason}: {exc.message}", file=sys.stderr, flush=True)
         return 1
