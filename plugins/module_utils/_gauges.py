@@ -22,9 +22,8 @@ On a pair the standby is idle, so "all twins are high" never holds and a load pe
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from itertools import chain
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import DEFAULT_GAUGES
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import (
@@ -33,12 +32,14 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model imp
     validate_gauges,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_reading import (
-    Found,
+    History,
+    Item,
     Moment,
     judge_host,
     judge_state,
     judge_values,
-    reading,
+    record,
+    unreadable,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import Perfdata, parse
 
@@ -47,20 +48,9 @@ __all__ = ["DEFAULT_GAUGES", "KINDS", "READING_AGE_SECONDS", "VERDICTS", "Gauge"
 VERDICTS = ("faulty", "suspect", "unknown", "ok")
 """Worst first."""
 READING_AGE_SECONDS = 60.0
+_HIGH = ("faulty", "suspect")
 _RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 _Services = Union[Iterable[Mapping[str, Any]], Mapping[str, Iterable[Mapping[str, Any]]]]
-
-
-class _Judged(NamedTuple):
-    """A reading with its gauge; rewritten as it is held against others."""
-
-    gauge: Gauge
-    found: Found
-    kind: str
-
-    @property
-    def verdict(self) -> str:
-        return str(self.found.reading["verdict"])
 
 
 def evaluate(
@@ -87,14 +77,14 @@ def evaluate(
     services = _by_node(readings, nodes)
     past = _by_series(history)
     matching = _Matching(gauges)
-    judged: Dict[str, List[_Judged]] = {}
-    silent: Dict[str, List[Gauge]] = {}
+    judged: Dict[str, List[Item]] = {}
+    read: Dict[str, Set[str]] = {}
     for node, own in services.items():
         healed = since.get(node) if isinstance(since, Mapping) else since
         moment = Moment(now, healed, reading_age_seconds)
         host = hosts.get(node) if hosts else None
-        judged[node], silent[node] = _judge_node(matching, own, host, moment, past.get(node) or {}, perfdata)
-    _add_missing(gauges, judged, silent, hosts is not None, now)
+        judged[node], read[node] = _judge_node(matching, own, host, moment, past.get(node), perfdata)
+    _add_missing(gauges, judged, read, hosts is not None, now)
     for items in judged.values():
         _hold_against_each_other(items)
     loaded = _compare_twins(gauges, judged, services, hosts or {})
@@ -131,7 +121,8 @@ class _Matching:
     """Which gauges read a service, by its description; each description is matched once."""
 
     def __init__(self, gauges: Sequence[Gauge]) -> None:
-        self.gauges = gauges
+        self.of_hosts = [gauge for gauge in gauges if gauge.read == "host"]
+        self._of_services = [gauge for gauge in gauges if gauge.services is not None]
         self._known: Dict[str, Tuple[Gauge, ...]] = {}
 
     def of(self, description: str) -> Tuple[Gauge, ...]:
@@ -141,8 +132,8 @@ class _Matching:
             plain = lower.replace("_", " ").replace("-", " ").replace("check ", "", 1).strip()
             found = self._known[description] = tuple(
                 gauge
-                for gauge in self.gauges
-                if any(fnmatchcase(lower, pattern) or fnmatchcase(plain, pattern) for pattern in gauge.services)
+                for gauge in self._of_services
+                if gauge.services is not None and (gauge.services.match(lower) or gauge.services.match(plain))
             )
         return found
 
@@ -152,187 +143,176 @@ def _judge_node(
     services: Sequence[Mapping[str, Any]],
     host: Optional[Mapping[str, Any]],
     moment: Moment,
-    history: Mapping[Tuple[str, str, str], Sequence[Tuple[float, float]]],
+    history: Optional[History],
     perfdata: Optional[Mapping[Tuple[str, str], Perfdata]],
-) -> Tuple[List[_Judged], List[Gauge]]:
-    """The readings of a node, and the gauges whose probe is there with nothing to measure (a swap of size 0)."""
-    items: List[_Judged] = []
-    lacking: List[_Judged] = []
-    silent: List[Gauge] = []
+) -> Tuple[List[Item], Set[str]]:
+    """The readings of a node, and the names of the gauges that had their say, if only to find nothing."""
+    items: List[Item] = []
+    lacking: List[Item] = []
+    read: Set[str] = set()
     for service in services:
-        gauges = matching.of(service["service"])
+        name = service["service"]
+        gauges = matching.of(name)
         if not gauges:
             continue
+        why = unreadable(service, moment)
         parsed: Optional[Perfdata] = None
         for gauge in gauges:
+            read.add(gauge.name)
             if gauge.read == "state":
-                items.append(_Judged(gauge, judge_state(gauge, service, moment), gauge.kind))
+                items.append(judge_state(gauge, service, moment))
                 continue
             if parsed is None:
-                parsed = perfdata.get((service["host"], service["service"])) if perfdata else None
+                parsed = perfdata.get((service["host"], name)) if perfdata else None
                 if parsed is None:
                     parsed = parse(service.get("perf_data"))
-            values = judge_values(gauge, service, parsed, moment, history)
-            if not values:
-                silent.append(gauge)
-            for found in values:
-                (lacking if found.empty else items).append(_Judged(gauge, found, gauge.kind))
+            for item in judge_values(gauge, service, parsed, why, moment, history):
+                (lacking if item.lacking else items).append(item)
     for item in lacking:  # "Disk I/O" beside "Disk /": a probe without the label matters only if no other has it
         if not any(other.gauge is item.gauge for other in items):
             items.append(item)
-    for gauge in matching.gauges:
-        if gauge.read == "host" and host is not None:
+    if host is not None:
+        for gauge in matching.of_hosts:
             said = judge_host(gauge, host, moment)
             if said is not None:
-                items.append(_Judged(gauge, said, gauge.kind))
-    return items, silent
+                items.append(said)
+                read.add(gauge.name)
+    return items, read
 
 
 def _add_missing(
     gauges: Sequence[Gauge],
-    judged: Dict[str, List[_Judged]],
-    silent: Mapping[str, Sequence[Gauge]],
+    judged: Mapping[str, List[Item]],
+    read: Mapping[str, Set[str]],
     with_hosts: bool,
     now: float,
 ) -> None:
     """A gauge that a node gives no reading for is unknown there, if it is required or if a twin has it."""
-    for gauge in gauges:
-        if gauge.read == "host" and not (with_hosts and gauge.required):
+    anywhere: Set[str] = set().union(*read.values())
+    wanted = [
+        gauge
+        for gauge in gauges
+        if (gauge.read != "host" and gauge.name in anywhere)
+        or (gauge.required and (with_hosts or gauge.read != "host"))
+    ]
+    for node, names in read.items():
+        if len(names) >= len(wanted) and names.issuperset(gauge.name for gauge in wanted):
             continue
-        having = {
-            node
-            for node, items in judged.items()
-            if any(item.gauge is gauge for item in items) or any(other is gauge for other in silent[node])
-        }
-        if len(having) == len(judged) or not (having or gauge.required):
-            continue
-        for node, items in judged.items():
-            if node not in having:
-                blank = reading(gauge, {}, "", None, gauge.sources[0].unit if gauge.sources else "", now, "unknown")
-                what = "no host state" if gauge.read == "host" else "no service of the node gives it a reading"
-                items.append(_Judged(gauge, Found(blank, f"{gauge.name}: {what}.", "", False), gauge.kind))
+        for gauge in wanted:
+            if gauge.name not in names:
+                what = "Nagios shows no state of the host" if gauge.read == "host" else "no service gives it a reading"
+                blank = record(gauge, {}, "", None, gauge.sources[0].unit if gauge.sources else "", now, "unknown")
+                judged[node].append(Item(gauge, blank, f"{gauge.name}: {what}."))
 
 
-def _hold_against_each_other(items: List[_Judged]) -> None:
+def _hold_against_each_other(items: Sequence[Item]) -> None:
     """Readings of one node that explain or contradict each other."""
-    if all(item.verdict == "ok" for item in items):
+    doubtful = [item for item in items if item.reason]
+    if not doubtful:
         return
     answers = any(item.kind == "service" and item.gauge.read == "state" and item.verdict == "ok" for item in items)
-    failing = any(item.kind == "service" and item.verdict == "faulty" for item in items)
-    away = any(item.found.trouble == "unreachable" for item in items)
-    starved = any(item.found.trouble == "starved" for item in items)
-    for index, item in enumerate(items):
-        found = item.found
+    failing = any(item.kind == "service" and item.verdict == "faulty" for item in doubtful)
+    away = any(item.trouble == "unreachable" for item in doubtful)
+    starved = any(item.trouble == "starved" for item in doubtful)
+    for item in doubtful:
+        reason = item.reason[:-1]
         if item.kind == "connectivity" and item.verdict == "faulty" and answers and item.gauge.read != "value":
-            reason = f"{found.reason[:-1]}, but the service answers."
-            items[index] = item._replace(found=_rewritten(found, "suspect", reason))
-        elif found.trouble == "starved":
-            reason = f"{found.reason[:-1]}: the node is short of memory or processes."
+            item.rewrite("suspect", f"{reason}, but the service answers.")
+        elif item.trouble == "starved":
             verdict = "faulty" if failing else "suspect"
-            items[index] = _Judged(item.gauge, _rewritten(found, verdict, reason), "resource")
-        elif away and not starved and item.kind == "service" and found.trouble == "no_network":
-            reason = f"{found.reason[:-1]}: no packet reaches it, and the agent is out of reach as well."
-            items[index] = _Judged(item.gauge, _rewritten(found, "faulty", reason), "connectivity")
-
-
-def _rewritten(found: Found, verdict: str, reason: str) -> Found:
-    return found._replace(reading={**found.reading, "verdict": verdict}, reason=reason)
+            item.rewrite(verdict, f"{reason}: the node is short of memory or processes.", "resource")
+        elif item.trouble == "no_network" and item.kind == "service" and away and not starved:
+            said = f"{reason}: no packet reaches it, and the agent is out of reach as well."
+            item.rewrite("faulty", said, "connectivity")
 
 
 def _compare_twins(
     gauges: Sequence[Gauge],
-    judged: Dict[str, List[_Judged]],
+    judged: Mapping[str, Sequence[Item]],
     services: Mapping[str, Sequence[Mapping[str, Any]]],
     hosts: Mapping[str, Mapping[str, Any]],
-) -> List[str]:
+) -> Set[str]:
     """Invariant 5: take back what is load rather than illness; returns the nodes under load."""
-    loaded: List[str] = []
+    loaded: Set[str] = set()
     if len(judged) < 2:
         return loaded
     for gauge in gauges:
         if not gauge.load:
             continue
-        worst = {node: _worst(item for item in items if item.gauge is gauge) for node, items in judged.items()}
-        high = [node for node, verdict in worst.items() if verdict in ("faulty", "suspect")]
+        worst = {node: _worst(items, gauge) for node, items in judged.items()}
+        high = [node for node, verdict in worst.items() if verdict in _HIGH]
         if not high:
             continue
         telling = {
             node
             for node, verdict in worst.items()
-            if verdict != "unknown" and verdict and _carries_load(judged[node], services[node], hosts.get(node))
+            if verdict in ("ok", *_HIGH) and _carries_load(judged[node], services[node], hosts.get(node))
         }
         for node in high:
             twins = telling - {node}
             if not twins:
                 note = "no twin can be compared with it"
-            elif all(worst[twin] in ("faulty", "suspect") for twin in twins):
+            elif all(worst[twin] in _HIGH for twin in twins):
                 note = f"all {len(twins)} twins that carry load are high as well: load, not illness"
-                loaded.append(node)
+                loaded.add(node)
             else:
                 continue
-            for index, item in enumerate(judged[node]):
-                if item.gauge is gauge and item.verdict in ("faulty", "suspect"):
-                    reason = f"{item.found.reason[:-1]}; {note}."
-                    judged[node][index] = item._replace(found=_rewritten(item.found, "suspect", reason))
+            for item in judged[node]:
+                if item.gauge is gauge and item.verdict in _HIGH and not item.settling:
+                    item.rewrite("suspect", f"{item.reason[:-1]}; {note}.")
     return loaded
 
 
-def _worst(items: Iterable[_Judged]) -> str:
-    verdicts = [item.verdict for item in items if not item.found.reading.get("settling")]
-    return min(verdicts, key=_RANK.__getitem__) if verdicts else ""
+def _worst(items: Iterable[Item], gauge: Gauge) -> str:
+    verdicts = [item.reading["verdict"] for item in items if item.gauge is gauge and not item.settling]
+    if len(verdicts) < 2:
+        return verdicts[0] if verdicts else ""
+    return str(min(verdicts, key=_RANK.__getitem__))
 
 
 def _carries_load(
-    items: Sequence[_Judged], services: Sequence[Mapping[str, Any]], host: Optional[Mapping[str, Any]]
+    items: Sequence[Item], services: Sequence[Mapping[str, Any]], host: Optional[Mapping[str, Any]]
 ) -> bool:
     """Whether a node serves as far as can be told: not in downtime, and neither service nor network is in doubt."""
     if (host is not None and host.get("downtime_depth")) or any(service.get("downtime_depth") for service in services):
         return False
     return not any(
-        not item.gauge.load and item.kind in ("service", "connectivity") and item.verdict in ("faulty", "suspect")
+        item.reason and not item.gauge.load and item.kind in ("service", "connectivity") and item.verdict in _HIGH
         for item in items
     )
 
 
-def _verdict(
-    node: str, items: Sequence[_Judged], services: Sequence[Mapping[str, Any]], loaded: bool
-) -> Dict[str, Any]:
-    counted = [item for item in items if not item.found.reading.get("settling")]
-    if not counted:
+def _verdict(node: str, items: Sequence[Item], services: Sequence[Mapping[str, Any]], loaded: bool) -> Dict[str, Any]:
+    readings = [item.reading for item in items]
+    doubtful = [item for item in items if item.reason]
+    counted = [item for item in doubtful if not item.settling]
+    verdict, kind = "ok", None
+    if len(doubtful) - len(counted) == len(items):  # settling readings alone prove nothing
+        verdict = "unknown"
+    elif counted:
+        verdict = min((item.verdict for item in counted), key=_RANK.__getitem__)
+    if verdict in _HIGH:
+        kind = min((item.kind for item in counted if item.verdict == verdict), key=KINDS.index)
+    reasons = _reasons(node, sorted(doubtful, key=lambda item: _RANK[item.verdict]), items) if doubtful else []
+    if not items:
         what = "none of its services is read by a gauge" if services else "Nagios shows no service of this node"
-        reasons = [item.found.reason for item in items] or [f"Nothing is known: {what}."]
-        return _record(node, "unknown", None, reasons, items, False)
-    worst = min((item.verdict for item in counted), key=_RANK.__getitem__)
-    if worst == "ok":
-        return _record(node, "ok", None, [item.found.reason for item in items if item.found.reason], items, loaded)
-    kind = None
-    if worst in ("faulty", "suspect"):
-        kind = min((item.kind for item in counted if item.verdict == worst), key=KINDS.index)
-    ordered = sorted((item for item in items if item.found.reason), key=lambda item: _RANK[item.verdict])
-    reasons = _without_repeats(node, ordered, items)
-    return _record(node, worst, kind, reasons, items, loaded)
-
-
-def _without_repeats(node: str, ordered: Sequence[_Judged], items: Sequence[_Judged]) -> List[str]:
-    """The reasons, worst first; an agent that is away is said once and not for every probe behind it."""
-    away = {item.found.reading["service"] for item in items if item.found.trouble == "unreachable"}
-    reasons = [item.found.reason for item in ordered if not (item.found.trouble == "unreachable" and len(away) > 1)]
-    if len(away) > 1:
-        fine = sorted({item.gauge.name for item in items if item.gauge.read == "state" and item.verdict == "ok"})
-        rest = f"; {' and '.join(fine)} are fine" if len(fine) > 1 else f"; {fine[0]} is fine" if fine else ""
-        names = ", ".join(sorted(away))
-        reasons.append(f"The agent (NRPE) of {node} does not answer, so {names} are unknown{rest}.")
-    return list(dict.fromkeys(reasons))
-
-
-def _record(
-    node: str, verdict: str, kind: Optional[str], reasons: List[str], items: Sequence[_Judged], loaded: bool
-) -> Dict[str, Any]:
+        reasons = [f"Nothing is known: {what}."]
     return {
         "node": node,
         "verdict": verdict,
         "kind": kind,
         "reasons": reasons,
-        "readings": [item.found.reading for item in items],
+        "readings": readings,
         "layer_load": loaded,
     }
+
+
+def _reasons(node: str, ordered: Sequence[Item], items: Sequence[Item]) -> List[str]:
+    """The reasons, worst first; an agent that is away is said once and not for every probe behind it."""
+    away = sorted({item.reading["service"] for item in ordered if item.trouble == "unreachable"})
+    if len(away) < 2:
+        return list(dict.fromkeys(item.reason for item in ordered))
+    fine = [item.gauge.name for item in items if item.gauge.read == "state" and item.verdict == "ok"]
+    rest = f"; {' and '.join(fine)} {'are' if len(fine) > 1 else 'is'} fine" if fine else ""
+    told = f"The agent (NRPE) of {node} does not answer, so {', '.join(away)} are unknown{rest}."
+    return list(dict.fromkeys(told if item.trouble == "unreachable" else item.reason for item in ordered))

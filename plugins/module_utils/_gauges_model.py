@@ -8,7 +8,9 @@ here, and every complaint says where: ``selfheal_gauges[2].raise_at``.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import re
+from fnmatch import translate
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Pattern, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
@@ -52,8 +54,8 @@ class Source(NamedTuple):
     raise_at: float
     clear_at: float
     agree: bool
-    ignore: Tuple[str, ...]
-    pattern: bool
+    pattern: Optional[Pattern[str]]
+    ignore: Optional[Pattern[str]]
 
 
 class Gauge(NamedTuple):
@@ -64,7 +66,7 @@ class Gauge(NamedTuple):
     """
 
     name: str
-    services: Tuple[str, ...]
+    services: Optional[Pattern[str]]
     read: str
     sources: Tuple[Source, ...]
     kind: str
@@ -113,7 +115,7 @@ def _gauge(entry: Any, at: str) -> Gauge:
     limited = entry.get("max_age_seconds") is not None
     return Gauge(
         name=name,
-        services=tuple(service.lower() for service in services),
+        services=_matcher(service.lower() for service in services) if services else None,
         read=read,
         sources=_sources(entry, at, read),
         kind=kind,
@@ -181,9 +183,14 @@ def _source(entry: Mapping[str, Any], at: str, first: Optional[Source]) -> Sourc
         raise_at=raise_at,
         clear_at=clear_at,
         agree=_flag(entry, "agree", at, False),
-        ignore=ignore,
-        pattern=any(mark in label for mark in "*?["),
+        pattern=_matcher([label]) if any(mark in label for mark in "*?[") else None,
+        ignore=_matcher(ignore) if ignore else None,
     )
+
+
+def _matcher(patterns: Iterable[str]) -> Pattern[str]:
+    """One expression for several shell patterns."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
 
 
 def _count(entry: Mapping[str, Any], at: str) -> Tuple[int, int]:

@@ -8,7 +8,6 @@ unknown, whatever Nagios calls it: Nagios says CRITICAL when a plugin could not 
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_agent import agent_trouble, no_network
@@ -22,6 +21,8 @@ FUTURE_SECONDS = 60.0
 
 Series = Sequence[Tuple[float, float]]
 """Earlier values of one reading, as pairs of time and value, in any order."""
+History = Mapping[Tuple[str, str, str], Series]
+"""Series of one node by gauge (may be empty), service and label."""
 
 
 class Moment(NamedTuple):
@@ -32,20 +33,40 @@ class Moment(NamedTuple):
     max_age: float
 
 
-class Found(NamedTuple):
-    """A judged reading; ``reason`` is a sentence unless it is plainly ok, ``trouble`` what the agent said."""
+class Item:
+    """A judged reading, rewritten as it is held against others.
 
-    reading: Dict[str, Any]
-    reason: str
-    trouble: str
-    empty: bool
+    ``reading`` is the record for results; ``reason`` a sentence unless it is plainly ok; ``trouble`` what the output
+    says about the way to the node; ``lacking`` a sound probe without the label; ``settling`` keeps it out of verdicts.
+    """
+
+    __slots__ = ("gauge", "kind", "lacking", "reading", "reason", "settling", "trouble")
+
+    def __init__(self, gauge: Gauge, reading: Dict[str, Any], reason: str = "", trouble: str = "") -> None:
+        self.gauge = gauge
+        self.kind = gauge.kind
+        self.reading = reading
+        self.reason = reason
+        self.trouble = trouble
+        self.lacking = False
+        self.settling = False
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on this reading alone."""
+        return str(self.reading["verdict"])
+
+    def rewrite(self, verdict: str, reason: str, kind: str = "") -> None:
+        """Judge it anew in the light of others."""
+        self.reading["verdict"] = verdict
+        self.reason = reason
+        self.kind = kind or self.kind
 
 
-def unreadable(service: Mapping[str, Any], moment: Moment, max_age: Optional[float]) -> str:
+def unreadable(service: Mapping[str, Any], moment: Moment, max_age: Optional[float] = None) -> str:
     """Why nothing can be read from this probe now; empty when it can."""
     checked = service.get("last_check")
-    status = service.get("status")
-    if status == "pending" or service.get("checked") is False or not isinstance(checked, (int, float)):
+    if checked is None or service.get("checked") is False or service.get("status") == "pending":
         return "has not been checked yet"
     age = moment.now - checked
     limit = moment.max_age if max_age is None else max_age
@@ -72,124 +93,145 @@ def untold(service: Mapping[str, Any]) -> Tuple[str, str]:
     return "", ""
 
 
-def reading(
-    gauge: Gauge, source: Mapping[str, Any], label: str, value: Optional[float], unit: str, now: float, verdict: str
+def record(
+    gauge: Gauge, service: Mapping[str, Any], label: str, value: Optional[float], unit: str, now: float, verdict: str
 ) -> Dict[str, Any]:
-    """The record of a reading, as results, journal and reports carry it."""
-    at = source.get("last_check")
+    """A reading as results, journal and reports carry it."""
+    at = service.get("last_check")
     return {
         "gauge": gauge.name,
-        "service": source.get("service", ""),
+        "service": service.get("service", ""),
         "label": label,
         "value": value,
         "unit": unit,
-        "state": source.get("status", ""),
-        "state_type": source.get("state_type", ""),
+        "state": service.get("status", ""),
+        "state_type": service.get("state_type", ""),
         "at": at,
         "age_seconds": None if at is None else now - at,
         "verdict": verdict,
     }
 
 
-def judge_state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Found:
+def judge_state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Item:
     """A gauge that takes Nagios' word: soft is suspect, hard is faulty."""
+    verdict, said, trouble = _state(gauge, service, moment)
+    reason = f"{gauge.name}: {said}." if said else ""
+    return Item(gauge, record(gauge, service, "", None, "", moment.now, verdict), reason, trouble)
+
+
+def _state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[str, str, str]:
+    """Verdict, half a sentence, and trouble."""
     name = service.get("service") or "the host check"
     why = unreadable(service, moment, gauge.max_age_seconds)
     if why:
-        return _found(gauge, service, moment, "unknown", f"{gauge.name}: {name} {why}.")
+        return "unknown", f"{name} {why}", ""
     status = service["status"]
     if status == "ok":
-        return _found(gauge, service, moment, "ok", "")
+        return "ok", "", ""
     why, trouble = untold(service)
     if why:
-        return _found(gauge, service, moment, "unknown", f"{gauge.name}: {name} {why}.", trouble)
-    said = f"{gauge.name}: Nagios calls {name} {status}"
+        return "unknown", f"{name} {why}", trouble
+    said = f"Nagios calls {name} {status}"
     if status == "warning":
-        return _found(gauge, service, moment, "suspect", f"{said}.")
+        return "suspect", said, ""
     if service.get("state_type") != "hard":
-        tried = f" (attempt {service.get('attempt')} of {service.get('max_attempts')})"
-        return _found(gauge, service, moment, "suspect", f"{said}, but not for sure yet{tried}.")
+        tried = f"attempt {service.get('attempt')} of {service.get('max_attempts')}"
+        return "suspect", f"{said}, but not for sure yet ({tried})", ""
     if not _hard_since(service, moment.since):
-        return _found(gauge, service, moment, "suspect", f"{said}, but its attempts were counted before the heal.")
+        return "suspect", f"{said}, but its attempts were counted before the heal", ""
     lasted = _lasted(service, moment.since)
     if lasted < gauge.for_seconds:
-        return _found(gauge, service, moment, "suspect", f"{said} for {lasted:.0f} of {gauge.for_seconds:.0f} s.")
-    trouble = "no_network" if no_network(str(service.get("output") or "")) else ""
-    return _found(gauge, service, moment, "faulty", f"{said} for sure (hard).", trouble)
+        return "suspect", f"{said} for {lasted:.0f} of {gauge.for_seconds:.0f} s", ""
+    return "faulty", f"{said} for sure (hard)", "no_network" if no_network(str(service.get("output") or "")) else ""
 
 
-def judge_host(gauge: Gauge, host: Mapping[str, Any], moment: Moment) -> Optional[Found]:
+def judge_host(gauge: Gauge, host: Mapping[str, Any], moment: Moment) -> Optional[Item]:
     """The state of the host itself. None when it says nothing: hosts are checked rarely, and up is no news then."""
     states = {"up": "ok", "down": "critical", "unreachable": "unknown"}
     service = dict(host, status=states.get(str(host.get("status")), "pending"), service="")
     if host.get("status") == "unreachable" and not unreadable(service, moment, gauge.max_age_seconds):
         reason = f"{gauge.name}: Nagios cannot see the host, because a parent of it is down."
-        return _found(gauge, service, moment, "unknown", reason)
-    found = judge_state(gauge, service, moment)
-    if found.reading["verdict"] == "unknown" and host.get("status") != "down":
-        return None
-    return found
-
-
-def _found(
-    gauge: Gauge, service: Mapping[str, Any], moment: Moment, verdict: str, reason: str, trouble: str = ""
-) -> Found:
-    return Found(reading(gauge, service, "", None, "", moment.now, verdict), reason, trouble, False)
+        return Item(gauge, record(gauge, service, "", None, "", moment.now, "unknown"), reason)
+    item = judge_state(gauge, service, moment)
+    return None if item.verdict == "unknown" and host.get("status") != "down" else item
 
 
 def judge_values(
-    gauge: Gauge,
-    service: Mapping[str, Any],
-    perfdata: Perfdata,
-    moment: Moment,
-    history: Mapping[Tuple[str, str, str], Series],
-) -> List[Found]:
-    """The numbers that a gauge finds in a probe, judged; one unknown reading when it finds none."""
-    name = str(service.get("service"))
-    why = unreadable(service, moment, gauge.max_age_seconds)
+    gauge: Gauge, service: Mapping[str, Any], perfdata: Perfdata, why: str, moment: Moment, history: Optional[History]
+) -> List[Item]:
+    """The numbers that a gauge finds in a probe, judged; one unknown reading when it should find some and does not.
+
+    ``why`` is what :func:`unreadable` said about the probe; a gauge with a limit of its own asks again.
+    """
+    if gauge.max_age_seconds is not None:
+        why = unreadable(service, moment, gauge.max_age_seconds)
     if why:
-        return [_no_value(gauge, service, moment, f"{gauge.name}: {name} {why}.")]
-    metrics = perfdata.metrics
-    if not metrics or service["status"] not in ("ok", "warning", "critical"):
-        if gauge.optional and service["status"] == "ok":
+        return [_blank(gauge, service, moment, why)]
+    status = service["status"]
+    metrics, broken = perfdata
+    if not metrics or status not in ("ok", "warning", "critical"):
+        if gauge.optional and status == "ok":
             return []
-        why, trouble = untold(service) if service["status"] != "ok" else ("", "")
-        why = why or f"gave no number (Nagios calls it {service['status']})"
-        return [_no_value(gauge, service, moment, f"{gauge.name}: {name} {why}.", trouble)]
+        why, trouble = untold(service) if status != "ok" else ("", "")
+        return [_blank(gauge, service, moment, why or f"gave no number (Nagios calls it {status})", trouble)]
+    doubts: List[Item] = []
     idle = False  # a label is there, but its maximum is 0: no swap, a bind mount
     for source in gauge.sources:
-        found: List[Found] = []
-        if not source.pattern:
-            metric = metrics.get(source.label)
-            chosen = () if metric is None else (metric,)
-        else:
-            chosen = tuple(metric for label, metric in metrics.items() if fnmatchcase(label, source.label))
-        for metric in chosen:
-            if source.ignore and any(fnmatchcase(metric.label, pattern) for pattern in source.ignore):
-                continue
+        values: List[Item] = []
+        for metric in _chosen(source, metrics):
             value, doubt = number(source, metric, metrics)
             if value is not None:
-                found.append(_judge_value(gauge, source, service, metric.label, value, moment, history))
+                values.append(_judge_value(gauge, source, service, metric.label, value, moment, history))
             elif doubt:
-                reason = f"{gauge.name}: {metric.label} of {name} {doubt}."
-                blank = reading(gauge, service, metric.label, None, source.unit, moment.now, "unknown")
-                found.append(Found(blank, reason, "", False))
+                doubts.append(_blank(gauge, service, moment, doubt, label=metric.label))
             else:
                 idle = True
-        if found:
-            return found
-    if idle or (gauge.optional and service["status"] == "ok"):
+        if broken and source.pattern:
+            doubts += [_blank(gauge, service, moment, "is broken", label=label) for label in _lost(source, broken)]
+        if values:
+            return values + [item for item in doubts if source.pattern]
+    if doubts:
+        return doubts
+    if idle or (gauge.optional and status == "ok"):
         return []
     wanted = " or ".join(dict.fromkeys(source.label for source in gauge.sources))
-    reason = f"{gauge.name}: {name} has no usable number called {wanted}."
-    return [_no_value(gauge, service, moment, reason, empty=not perfdata.broken)]
+    item = _blank(gauge, service, moment, f"has no usable number called {wanted}")
+    item.lacking = not broken
+    return [item]
 
 
-def _no_value(
-    gauge: Gauge, service: Mapping[str, Any], moment: Moment, reason: str, trouble: str = "", empty: bool = False
-) -> Found:
+def _chosen(source: Source, metrics: Mapping[str, Metric]) -> Sequence[Metric]:
+    if source.pattern is None:
+        metric = metrics.get(source.label)
+        return () if metric is None else (metric,)
+    matches, ignore = source.pattern.match, source.ignore
+    return [
+        metric
+        for label, metric in metrics.items()
+        if matches(label) and not (ignore is not None and ignore.match(label))
+    ]
+
+
+def _lost(source: Source, broken: Sequence[str]) -> List[str]:
+    """Labels of broken tokens that the source would have read, had they been whole."""
+    labels = [token.partition("=")[0].strip("'") for token in broken if "=" in token]
+    return [
+        label
+        for label in labels
+        if source.pattern is not None
+        and source.pattern.match(label)
+        and not (source.ignore is not None and source.ignore.match(label))
+    ]
+
+
+def _blank(
+    gauge: Gauge, service: Mapping[str, Any], moment: Moment, why: str, trouble: str = "", label: str = ""
+) -> Item:
+    """A reading that should have a number and has none."""
+    what = f"{label} of {service.get('service')}" if label else service.get("service")
     unit = gauge.sources[0].unit
-    return Found(reading(gauge, service, "", None, unit, moment.now, "unknown"), reason, trouble, empty)
+    found = record(gauge, service, label, None, unit, moment.now, "unknown")
+    return Item(gauge, found, f"{gauge.name}: {what} {why}.", trouble)
 
 
 def number(source: Source, metric: Metric, metrics: Mapping[str, Metric]) -> Tuple[Optional[float], str]:
@@ -223,27 +265,27 @@ def _judge_value(
     label: str,
     value: float,
     moment: Moment,
-    history: Mapping[Tuple[str, str, str], Series],
-) -> Found:
-    raised = value >= source.raise_at if source.high else value <= source.raise_at
-    cleared = value < source.clear_at if source.high else value > source.clear_at
-    record = reading(gauge, service, label, value, source.unit, moment.now, "ok")
-    if cleared and not raised:
-        return Found(record, "", "", False)
-    said = f"{gauge.name}: {label} of {record['service']} is {shown(value, source.unit)}"
+    history: Optional[History],
+) -> Item:
+    item = Item(gauge, record(gauge, service, label, value, source.unit, moment.now, "ok"))
+    if value < source.clear_at if source.high else value > source.clear_at:  # at the mark itself is not clear
+        return item
+    name = str(service["service"])
+    said = f"{gauge.name}: {label} of {name} is {shown(value, source.unit)}"
     marks = f"raised at {shown(source.raise_at, source.unit)}, clear at {shown(source.clear_at, source.unit)}"
     if gauge.settle_seconds and moment.since is not None and moment.now - moment.since < gauge.settle_seconds:
         left = gauge.settle_seconds - (moment.now - moment.since)
-        record["verdict"] = "suspect"
-        record["settling"] = True
-        return Found(record, f"{said} and may still come down after the heal; judged in {left:.0f} s.", "", False)
-    where = record["service"], label
-    earlier = (history.get((gauge.name, *where)) or history.get(("", *where)) or ()) if history else ()
+        item.rewrite("suspect", f"{said} and may still come down after the heal; judged in {left:.0f} s.")
+        item.settling = True
+        return item
+    earlier: Series = ()
+    if history:
+        earlier = history.get((gauge.name, name, label)) or history.get(("", name, label)) or ()
     lasting, proof = _lasting(gauge, source, service, value, moment, earlier)
     if lasting and source.agree and service["status"] != "critical":
         lasting, proof = False, f"but Nagios, which knows this machine's limits, calls it {service['status']}"
-    record["verdict"] = "faulty" if lasting else "suspect"
-    return Found(record, f"{said} ({marks}), {proof}.", "", False)
+    item.rewrite("faulty" if lasting else "suspect", f"{said} ({marks}), {proof}.")
+    return item
 
 
 def _lasting(

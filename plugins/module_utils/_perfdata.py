@@ -43,46 +43,56 @@ for _power, _letter in enumerate("KMGTPE", start=1):
 del _power, _letter, _name
 
 # Every repetition below ends at a character that it cannot hold itself: no string makes them go back more than once.
-_NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+# Thirty digits and two of an exponent are more than any probe has, and never overflow.
+_NUMBER = r"[-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,2})?"
 _UNIT = r"[^\s;,'=0-9.+-]*"  # anything that cannot be part of a number: rpm, bytes/s and °C are units as well
+_LIMITS = r"(?:;[^\s;=]*){0,4};*"
+_BARE = r"[^\s='][^\s=]*"
 _QUOTED = r"'(?:[^']|'')*'"
-# Groups: quoted label, bare label, value, unit, warn, crit, min, max - or, last, a token that is none of this.
-_TOKENS = re.compile(
-    rf"(?:({_QUOTED})|([^\s='][^\s=]*))=({_NUMBER})({_UNIT})"
-    r"(?:;([^\s;=]*)(?:;([^\s;=]*)(?:;([^\s;=]*)(?:;([^\s;=]*);*)?)?)?)?,?(?!\S)"
-    rf"|({_QUOTED}=\S*|\S+)"
-)
-_LOOSE = re.compile(rf"({_QUOTED}|[^\s='][^\s=]*)=([^;=]*)" + r"(?:;([^;=]*))?" * 4 + ";*")
-_DECIMAL_COMMA = re.compile(r"([-+]?[0-9]+),([0-9]+)([^\s;,'=0-9.+-]+)")
+# Groups: label, number, unit, limits - or, last, a token that is none of this.
+_PLAIN = re.compile(rf"({_BARE})=({_NUMBER})({_UNIT})({_LIMITS}),?(?!\S)|(\S+)")
+_ANY = re.compile(rf"({_QUOTED}|{_BARE})=({_NUMBER})({_UNIT})({_LIMITS}),?(?!\S)|({_QUOTED}=\S*|\S+)")
+_LOOSE = re.compile(rf"({_QUOTED}|{_BARE})=([^;=]*)((?:;[^;=]*){{0,4}};*)")
+_DECIMAL_COMMA = re.compile(r"([-+]?[0-9]{1,30}),([0-9]{1,30})([^\s;,'=0-9.+-]+)")
 _LIMIT = re.compile(rf"({_NUMBER})({_UNIT})")
-_HUGE = 1e300
 
 
 class Metric(NamedTuple):
     """One value of a probe.
 
     ``unit`` is normalised (``s``, ``B``, ``ratio``, ``c`` or empty) and so is ``value``; ``raw_unit`` is as printed.
-    ``warn``, ``crit``, ``raw_min`` and ``raw_max`` are text as printed.
+    ``limits`` is the rest as printed, ``;warn;crit;min;max``, of which the properties take what is asked for.
     """
 
     label: str
     value: Optional[float]
     unit: str
     raw_unit: str
-    warn: str
-    crit: str
-    raw_min: str
-    raw_max: str
+    limits: str
+
+    @property
+    def warn(self) -> str:
+        """The warning range as printed."""
+        return self._limit(1)
+
+    @property
+    def crit(self) -> str:
+        """The critical range as printed."""
+        return self._limit(2)
 
     @property
     def min(self) -> Optional[float]:
         """The least possible value in the unit of ``value``, when one was printed."""
-        return _limit(self.raw_min, self.raw_unit)
+        return _number(self._limit(3), self.raw_unit)
 
     @property
     def max(self) -> Optional[float]:
         """The greatest possible value in the unit of ``value``, when one was printed."""
-        return _limit(self.raw_max, self.raw_unit)
+        return _number(self._limit(4), self.raw_unit)
+
+    def _limit(self, index: int) -> str:
+        fields = self.limits.split(";", 5)
+        return fields[index] if len(fields) > index else ""
 
 
 class Perfdata(NamedTuple):
@@ -100,18 +110,16 @@ def parse(text: Any) -> Perfdata:
         return Perfdata(metrics, broken)
     if len(text) > MAX_LENGTH:
         text = _cut(text, broken)
+    quotes = "'" in text
     units, new, metric = _UNITS, tuple.__new__, Metric
-    for quoted, bare, number, raw_unit, warn, crit, low, high, other in _TOKENS.findall(text):
+    for label, number, raw_unit, limits, other in (_ANY if quotes else _PLAIN).findall(text):
         if other:
-            _loose(other, metrics, broken)
-            continue
-        label = bare or quoted[1:-1].replace("''", "'")
-        unit, factor = units.get(raw_unit) or ("", 1.0)
-        value = float(number) * factor
-        if label in metrics or not -_HUGE < value < _HUGE:
-            _careful(Metric(label, value, unit, raw_unit, warn, crit, low, high), metrics, broken)
-            continue
-        metrics[label] = new(metric, (label, value, unit, raw_unit, warn, crit, low, high))
+            _loosely(other, metrics, broken)
+        elif label in metrics or raw_unit not in units or (quotes and label[0] == "'"):
+            _add(label, float(number), raw_unit, limits, metrics, broken)
+        else:
+            unit, factor = units[raw_unit]
+            metrics[label] = new(metric, (label, float(number) * factor, unit, raw_unit, limits))
     return Perfdata(metrics, broken)
 
 
@@ -123,36 +131,36 @@ def _cut(text: str, broken: List[str]) -> str:
     return text[:end]
 
 
-def _careful(found: Metric, metrics: Dict[str, Metric], broken: List[str]) -> None:
-    """A metric with something odd about it: no finite number, or a label that was there before."""
-    known = metrics.get(found.label)
-    if found.value is not None and not -_HUGE < found.value < _HUGE:
-        found = found._replace(value=None)
-        broken.append(f"{found.label}=(not a finite number)")
-    elif known is not None and known[:4] != found[:4]:
-        found = found._replace(value=None)
-        broken.append(f"{found.label}=(given twice, differently)")
-    metrics[found.label] = found
-
-
-def _loose(token: str, metrics: Dict[str, Metric], broken: List[str]) -> None:
-    """A token that the strict expression refused: ``U``, a decimal comma, or broken."""
-    match = _LOOSE.fullmatch(token[:-1] if token.endswith(",") else token)
-    if not match:
-        broken.append(token)
-        return
-    label, text, warn, crit, low, high = (part or "" for part in match.groups())
+def _add(
+    label: str,
+    number: Optional[float],
+    raw_unit: str,
+    limits: str,
+    metrics: Dict[str, Metric],
+    broken: List[str],
+) -> None:
+    """Keep a metric; a label that was there before with another value is worth nothing."""
     if label.startswith("'"):
         label = label[1:-1].replace("''", "'")
+    unit, factor = _UNITS.get(raw_unit) or ("", 1.0)
+    found = Metric(label, None if number is None else number * factor, unit, raw_unit, limits)
+    known = metrics.get(label)
+    if known is not None and known[:4] != found[:4]:
+        found = found._replace(value=None)
+        broken.append(f"{label}=(given twice, differently)")
+    metrics[label] = found
+
+
+def _loosely(token: str, metrics: Dict[str, Metric], broken: List[str]) -> None:
+    """A token that the strict expression refused: ``U``, a decimal comma, or broken."""
+    match = _LOOSE.fullmatch(token[:-1] if token.endswith(",") else token)
+    label, text, limits = match.groups() if match else ("", "", "")
     comma = _DECIMAL_COMMA.fullmatch(text)
     if text == "U":
-        _careful(Metric(label, None, "", "", warn, crit, low, high), metrics, broken)
+        _add(label, None, "", limits, metrics, broken)
     elif comma and _is_decimal(comma):
         whole, part, raw_unit = comma.groups()
-        unit, factor = _UNITS.get(raw_unit) or ("", 1.0)
-        value = float(f"{whole}.{part}") * factor
-        limits = [limit.replace(",", ".") for limit in (warn, crit, low, high)]
-        _careful(Metric(label, value, unit, raw_unit, *limits), metrics, broken)
+        _add(label, float(f"{whole}.{part}"), raw_unit, limits.replace(",", "."), metrics, broken)
     else:
         broken.append(token)
 
@@ -164,11 +172,9 @@ def _is_decimal(comma: re.Match[str]) -> bool:
     return not (unit == "B" and len(part) == 3 and whole.lstrip("-+") != "0")
 
 
-def _limit(text: str, raw_unit: str) -> Optional[float]:
-    """A printed minimum or maximum as a number; most carry no unit and mean that of the value."""
+def _number(text: str, raw_unit: str) -> Optional[float]:
+    """A printed minimum or maximum; most carry no unit and mean that of the value."""
     match = _LIMIT.fullmatch(text)
     if not match:
         return None
-    factor = (_UNITS.get(match.group(2) or raw_unit) or ("", 1.0))[1]
-    value = float(match.group(1)) * factor
-    return value if -_HUGE < value < _HUGE else None
+    return float(match.group(1)) * (_UNITS.get(match.group(2) or raw_unit) or ("", 1.0))[1]
