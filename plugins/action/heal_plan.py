@@ -22,7 +22,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan import without_journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_owner import dead_runs, whoami
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ASKED
-from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import journal_host, own_hosts
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import Once, journal_host, own_hosts
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import PolicyError
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
@@ -68,13 +68,13 @@ class ActionModule(ActionBase):
         return answer
 
     def _arguments(self, asked: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        hostvars = variables["hostvars"]
+        hostvars = Once(variables["hostvars"])
         groups = {name: list(hosts) for name, hosts in variables["groups"].items()}
         if "node" in self._task.args and not asked["node"]:
             raise SelfhealError("unknown_node", "a target is given but empty; name one node, or leave node out")
         found = _policy.layers(groups, hostvars)
         for layer in found:
-            _policy.check_names(layer, _inventory_names(hostvars, groups[layer]))
+            _policy.check_names(layer, _inventory_variables(variables["hostvars"], groups[layer]))
         policies = {layer: _policy.effective(layer, hostvars, groups) for layer in found}
         journal = journal_host(groups, hostvars)
         addresses = {node: _address(hostvars, node) for policy in policies.values() for node in policy["nodes"]}
@@ -106,7 +106,19 @@ class ActionModule(ActionBase):
 
 
 def _seen(hostvars: Any, hosts: list[str], name: str) -> dict[str, Any]:
-    return {host: plain(hostvars[host][name]) for host in hosts if host in hostvars and name in hostvars[host]}
+    """What was registered about each host: by a task of its own, or by ``heal_observe`` in one task for all parts."""
+    part = name.rpartition("_")[2]
+    seen = {}
+    for host in hosts:
+        if name in hostvars[host]:
+            seen[host] = plain(hostvars[host][name])
+        elif "selfheal_seen" in hostvars[host]:
+            together = plain(hostvars[host]["selfheal_seen"])
+            if part in (together.get("seen") or {}):
+                seen[host] = together["seen"][part]
+            elif "seen" not in together:  # not reached, or broken: that is the answer to every question
+                seen[host] = together
+    return seen
 
 
 def _variable(hostvars: Any, host: str, name: str) -> Any:
@@ -133,20 +145,21 @@ def _is_ours(address: str) -> bool:
     return True
 
 
-def _inventory_names(hostvars: Any, hosts: list[str]) -> set[str]:
-    """Names of the variables that the inventory itself gives to hosts: files and group_vars, no results of tasks."""
+def _inventory_variables(hostvars: Any, hosts: list[str]) -> dict[str, Any]:
+    """What the inventory itself gives to hosts, unrendered: its files and group_vars, no results of tasks."""
     inventory = getattr(hostvars, "_inventory", None)
     if inventory is None:
-        return set()
+        return {}
     from ansible.vars.plugins import get_vars_from_inventory_sources
 
-    names: set[str] = set()
+    found: dict[str, Any] = {}
     for host in (inventory.get_host(name) for name in hosts):
         if host is None:
             continue
-        names.update(host.get_vars())
+        for group in host.get_groups():
+            found.update(group.get_vars())
         entities = [*host.get_groups(), host]
-        names.update(name for group in host.get_groups() for name in group.get_vars())
         sources = getattr(inventory, "_sources", [])
-        names.update(get_vars_from_inventory_sources(getattr(hostvars, "_loader", None), sources, entities, "task"))
-    return {str(name) for name in names}
+        found.update(get_vars_from_inventory_sources(getattr(hostvars, "_loader", None), sources, entities, "task"))
+        found.update(host.get_vars())
+    return found

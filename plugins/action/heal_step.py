@@ -67,7 +67,7 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
         seen["plan"] = {"localhost": variables.get("selfheal_plan") or {}}
         seen["members"] = {host: {"address": address} for host, address in state["addresses"].items()}
         pairs = state["watched"]["pairs"]
-        seen["keepalived"] = {host: _registered(hostvars, host, "selfheal_seen_keepalived") for host in pairs}
+        seen["keepalived"] = {host: _part(_registered(hostvars, host, "selfheal_seen"), "keepalived") for host in pairs}
     elif step == "release":
         seen["release"] = {state.get("journal_host", ""): variables.get("selfheal_release") or {}}
     else:
@@ -79,3 +79,9 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
 
 def _registered(hostvars: Any, host: str, name: str) -> dict[str, Any]:
     return dict(hostvars[host][name]) if host in hostvars and name in hostvars[host] else {}
+
+
+def _part(observed: dict[str, Any], name: str) -> dict[str, Any]:
+    """One witness's answer; a host that was not reached answers for all of its parts."""
+    part = (observed.get("seen") or {}).get(name)
+    return dict(part) if part else observed

@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         try:
             extra = load_extra_vars(self._loader)
-            result.update(_state(extra, variables["groups"], variables["hostvars"], self._started()))
+            result.update(_state(extra, variables["groups"], target.Once(variables["hostvars"]), self._started()))
         except SelfhealError as exc:
             result.update(failed=True, msg=exc.message, reason=exc.reason)
         result["changed"] = False
@@ -74,11 +74,32 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
         watched=watched,
         addresses={host: _address(hostvars[host], host) for host in names["all"]},
     )
-    layers = [{"layer": name, "nodes": policy["nodes"], "gauges": policy["gauges"]} for name, policy in every.items()]
-    age = min(policy["limits"]["reading_age_seconds"] for policy in every.values())
-    state.update(gauge_layers=layers, reading_age_seconds=age)
-    take_part(state, "observe", [*watched["balancers"], *watched["pairs"], journal])
+    hosts = list(dict.fromkeys([*watched["balancers"], *watched["pairs"], journal]))
+    state.update(asked=hosts, ask={host: _questions(host, watched, journal, every, hostvars[host]) for host in hosts})
+    take_part(state, "observe", hosts)
     return state
+
+
+def _questions(host: str, watched: Any, journal: str, every: Any, variables: Any) -> dict[str, Any]:
+    """What the observing play asks this host; an empty part is not asked for."""
+    ask: dict[str, Any] = {"balancer": {}, "keepalived": {}, "nagios": {}}
+    if host in watched["balancers"]:
+        ask["balancer"] = {"socket": str(variables.get("selfheal_socket") or _policy.DEFAULT_SOCKET)}
+    if host in watched["pairs"]:
+        pair = next(policy for policy in every.values() if policy["kind"] == "pair" and host in policy["nodes"])
+        ask["keepalived"] = {
+            "instance": pair["instance"],
+            "vip": pair["vip"],
+            "service_port": pair["port"] or 0,
+            "service_path": pair["health_path"],
+            "config_files": pair["config_files"],
+        }
+    if host == journal:
+        ask["nagios"] = {
+            "layers": [{key: policy[key] for key in ("layer", "nodes", "gauges")} for policy in every.values()],
+            "reading_age_seconds": min(policy["limits"]["reading_age_seconds"] for policy in every.values()),
+        }
+    return ask
 
 
 def _address(variables: Any, host: str) -> str:

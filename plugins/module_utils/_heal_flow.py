@@ -83,7 +83,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["candidates"] = plan.get("candidates") or []
     state["summary"] = str(plan.get("summary") or "")
     state["would"] = plan.get("would") or []
-    state.pop("gauge_layers", None)
+    state.pop("ask", None)
     state["decision_id"] = plan.get("decision_id")
     policy = plan.get("policy") or {}
     state.update({key: plan[key] for key in _FROM_PLAN if plan.get(key) is not None})

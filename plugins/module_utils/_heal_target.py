@@ -98,6 +98,24 @@ def pattern(hosts: Iterable[str]) -> str:
     return ",".join(names) if names else NOBODY
 
 
+class Once(Dict[str, Any]):
+    """Host variables, looked up once per host: Ansible gathers all of a host's variables at every single look."""
+
+    def __init__(self, hostvars: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._hostvars = hostvars
+
+    def __missing__(self, host: str) -> Any:
+        self[host] = self._hostvars[host]
+        return self[host]
+
+    def __contains__(self, host: object) -> bool:
+        return host in self._hostvars
+
+    def __iter__(self) -> Any:
+        return iter(self._hostvars)
+
+
 def own_hosts(groups: Mapping[str, List[str]], hostvars: Mapping[str, Mapping[str, Any]], journal: str) -> List[str]:
     """Inventory names that are known to be the controller, the journal or Nagios."""
     own = {"localhost", "127.0.0.1", "::1", journal}

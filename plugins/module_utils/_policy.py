@@ -9,7 +9,7 @@ and ``true`` for 1, so the checks are ours.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
+from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import DEFAULT_GAUGES, validate_gauges
@@ -62,14 +62,14 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> List[str]:
     return sorted(key for key in set(one) | set(other) if one.get(key) != other.get(key))
 
 
-def check_names(layer: str, names: Iterable[str]) -> None:
+def check_names(layer: str, names: Mapping[str, Any]) -> None:
     """Refuse a variable of our prefix that means nothing: most often a slip of the pen in group_vars."""
     for name in sorted(names):
         if not name.startswith("selfheal_") or name in KNOWN or name.startswith(TRANSIENT_PREFIXES):
             continue
         hint = suggest(name, KNOWN)
         raise PolicyError(
-            "layer %s: unknown variable %s.%s" % (layer, name, " Did you mean %s?" % hint if hint else ""), name
+            "layer %s: unknown variable %s.%s" % (layer, name, " Did you mean %s?" % hint if hint else ""), names[name]
         )
 
 
@@ -105,19 +105,18 @@ def effective(layer: str, hostvars: HostVars, groups: Groups) -> Dict[str, Any]:
     if not nodes:
         raise PolicyError("layer %s: the group has no host" % layer)
     for node in nodes:
-        close = [name for name in hostvars[node] if isinstance(name, str) and name.startswith("selfheal_")]
+        names = [name for name in hostvars[node] if isinstance(name, str) and name.startswith("selfheal_")]
+        close = [name for name in names if name not in KNOWN]  # a known one need not even be renderable here
         # Variables of other roles may be here too: only what looks like a slip is refused. The action plugin,
         # which sees the inventory itself, refuses every unknown name.
-        check_names(layer, [name for name in close if suggest(name, KNOWN, cutoff=0.88)])
+        check_names(layer, {name: hostvars[node][name] for name in close if suggest(name, KNOWN, cutoff=0.88)})
     raw: Dict[str, Any] = {}
     for name in LAYER_VARIABLES:
         raw[name] = _uniform(layer, name, nodes, hostvars)
     return _checked(layer, nodes, raw, hostvars, groups)
 
 
-def _checked(
-    layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVars, groups: Groups
-) -> Dict[str, Any]:
+def _checked(layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVars, groups: Groups) -> Dict[str, Any]:
     values: Dict[str, Any] = {}
     for name in LAYER_VARIABLES:
         value = raw[name]
@@ -166,7 +165,9 @@ def _checked(
     return dict(plain(policy))
 
 
-def _pool(policy: Dict[str, Any], values: Dict[str, Any], raw: Dict[str, Any], hostvars: HostVars, groups: Groups) -> None:
+def _pool(
+    policy: Dict[str, Any], values: Dict[str, Any], raw: Dict[str, Any], hostvars: HostVars, groups: Groups
+) -> None:
     layer, nodes, group = policy["layer"], policy["nodes"], values["selfheal_balancers"]
     if not group:
         raise PolicyError("layer %s: selfheal_balancers is missing: the group whose load balancers serve it" % layer)
@@ -181,7 +182,9 @@ def _pool(policy: Dict[str, Any], values: Dict[str, Any], raw: Dict[str, Any], h
     if both:
         raise PolicyError("layer %s: %s would balance itself: a node is a member or a balancer" % (layer, both[0]))
     if policy["port"] is None:
-        raise PolicyError("layer %s: selfheal_port is missing: the port on which the members serve (1 to 65535)" % layer)
+        raise PolicyError(
+            "layer %s: selfheal_port is missing: the port on which the members serve (1 to 65535)" % layer
+        )
     if policy["limits"]["max_unavailable"] >= len(nodes) > 1:
         raise PolicyError(
             "layer %s: limits.max_unavailable is %d of %d nodes; at least one node must stay"
@@ -196,7 +199,9 @@ def _pool(policy: Dict[str, Any], values: Dict[str, Any], raw: Dict[str, Any], h
 def _pair(policy: Dict[str, Any]) -> None:
     layer, nodes = policy["layer"], policy["nodes"]
     if len(nodes) != 2:
-        raise PolicyError("layer %s: a pair has two nodes, this group has %d: %s" % (layer, len(nodes), ", ".join(nodes)))
+        raise PolicyError(
+            "layer %s: a pair has two nodes, this group has %d: %s" % (layer, len(nodes), ", ".join(nodes))
+        )
     for short in ("vip", "instance"):
         if not policy[short]:
             raise PolicyError("layer %s: selfheal_%s is missing" % (layer, short))

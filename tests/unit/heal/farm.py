@@ -21,7 +21,7 @@ LIMITS = {
     "soak_seconds": 10,
     "witness_age_seconds": 30,
 }
-DEADLINES = {phase: 10 for phase in flow.PHASES}
+DEADLINES = dict.fromkeys(flow.PHASES, 10)
 HELD = {"lease": {"monitor": {"held": True, "stop": ""}}}
 
 

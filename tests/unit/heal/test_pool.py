@@ -124,7 +124,15 @@ def test_a_balancer_that_is_lost_while_verifying_does_not_keep_the_node_from_the
 def servers(**others: str) -> dict[str, Any]:
     rows = [{"backend": "be", "server": "ei1", "address": "10.0.0.21", "port": 8280, "operational": "stopped"}]
     rows += [
-        {"backend": "be", "server": name, "address": name, "port": 8280, "operational": up, "admin": "ready", "weight": 1}
+        {
+            "backend": "be",
+            "server": name,
+            "address": name,
+            "port": 8280,
+            "operational": up,
+            "admin": "ready",
+            "weight": 1,
+        }
         for name, up in others.items()
     ]
     return {"balancer": {"servers": rows}}
