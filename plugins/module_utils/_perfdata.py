@@ -46,13 +46,13 @@ del _power, _letter, _name
 # Thirty digits and two of an exponent are more than any probe has, and never overflow.
 _NUMBER = r"[-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,2})?"
 _UNIT = r"[^\s;,'=0-9.+-]*"  # anything that cannot be part of a number: rpm, bytes/s and °C are units as well
-_LIMITS = r"(?:;[^\s;=]*){0,4};*"
+_LIMITS = r"(?:;[^\s=]*)?"  # what comes behind the maximum is of no use to anybody, and does no harm
 _BARE = r"[^\s='][^\s=]*"
 _QUOTED = r"'(?:[^']|'')*'"
 # Groups: label, number, unit, limits - or, last, a token that is none of this.
 _PLAIN = re.compile(rf"({_BARE})=({_NUMBER})({_UNIT})({_LIMITS}),?(?!\S)|(\S+)")
 _ANY = re.compile(rf"({_QUOTED}|{_BARE})=({_NUMBER})({_UNIT})({_LIMITS}),?(?!\S)|({_QUOTED}=\S*|\S+)")
-_LOOSE = re.compile(rf"({_QUOTED}|{_BARE})=([^;=]*)((?:;[^;=]*){{0,4}};*)")
+_LOOSE = re.compile(rf"({_QUOTED}|{_BARE})=([^;=]*)((?:;[^=]*)?)")
 _DECIMAL_COMMA = re.compile(r"([-+]?[0-9]{1,30}),([0-9]{1,30})([^\s;,'=0-9.+-]+)")
 _LIMIT = re.compile(rf"({_NUMBER})({_UNIT})")
 
@@ -91,7 +91,8 @@ class Metric(NamedTuple):
         return _number(self._limit(4), self.raw_unit)
 
     def _limit(self, index: int) -> str:
-        fields = self.limits.split(";", 5)
+        limits = self.limits[:-1] if self.limits.endswith(",") else self.limits
+        fields = limits.split(";", 5)
         return fields[index] if len(fields) > index else ""
 
 
@@ -120,7 +121,7 @@ def parse(text: Any) -> Perfdata:
         else:
             unit, factor = units[raw_unit]
             metrics[label] = new(metric, (label, float(number) * factor, unit, raw_unit, limits))
-    return Perfdata(metrics, broken)
+    return new(Perfdata, (metrics, broken))
 
 
 def _cut(text: str, broken: List[str]) -> str:

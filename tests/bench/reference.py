@@ -77,12 +77,10 @@ def read_token(token: str) -> dict[str, object] | None:
     if rest.endswith(","):
         rest = rest[:-1]
     fields = rest.split(";")
-    while len(fields) > 5 and fields[-1] == "":
-        fields.pop()
-    if "=" in rest or len(fields) > 5:
+    if "=" in rest:
         return None
     fields += [""] * (5 - len(fields))
-    value_text, warn, crit, low, high = fields
+    value_text, warn, crit, low, high = fields[:5]
     if value_text == "U":
         return metric(label, None, "", warn, crit, low, high)
     number, raw_unit = split_number(value_text)
