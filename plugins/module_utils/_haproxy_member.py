@@ -202,10 +202,10 @@ class Member:
 
     def _decided(self, wish: Wish) -> list[Server]:
         servers = self.view()
+        for server in matching(servers, wish):
+            self.holds.check_epoch(resource(server), wish.epoch)
         found = {resource(server): self.holds.read(resource(server)) for server in servers}
         chosen = decide(servers, {name: hold for name, hold in found.items() if hold is not None}, wish)
-        for server in chosen:
-            self.holds.check_epoch(resource(server), wish.epoch)
         if wish.wait_up_timeout > 0 and not any(server["checked"] for server in chosen):
             raise SelfhealError(
                 "no_check",
