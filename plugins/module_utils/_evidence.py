@@ -100,6 +100,8 @@ def unpack(blob: str) -> Dict[str, str]:
     raw = engine.decompress(base64.b64decode(blob, validate=True), MAX_UNPACKED)
     if engine.unconsumed_tail:
         raise ValueError(f"the evidence is larger than {MAX_UNPACKED} bytes")
+    if not engine.eof:
+        raise ValueError("the evidence is cut off")
     files: Any = json.loads(raw)
     if not isinstance(files, dict):
         raise ValueError("the evidence is no set of files")

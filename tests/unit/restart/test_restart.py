@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""One restart against a pretended systemd: what is refused, what is done once, what happens when it dies half-way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.action.node_restart import aged
+from ansible_collections.selfheal.cluster.plugins.module_utils import _restart
+from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
+from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+from ansible_collections.selfheal.cluster.plugins.modules.node_restart import perform
+
+
+class Systemd:
+    """Knows one unit; a restart takes ``steps`` looks."""
+
+    def __init__(self, steps: int = 1, hangs: bool = False, fails: bool = False) -> None:
+        self.invocation, self.state = 1, "active"
+        self.steps, self.hangs, self.fails = steps, hangs, fails
+        self.looks = -1
+        self.calls: list[list[str]] = []
+
+    def __call__(self, argv: list[str]) -> str:
+        self.calls.append(argv)
+        if argv[:2] == ["systemctl", "restart"]:
+            self.state, self.looks = "deactivating", 0
+        elif argv[:2] == ["systemctl", "kill"]:
+            self.hangs = False
+        elif argv[:2] == ["systemctl", "show"]:
+            self._look()
+            return (
+                f"LoadState=loaded\nActiveState={self.state}\nMainPID={100 + self.invocation}\n"
+                f"InvocationID=inv{self.invocation}\nResult=exit-code\nJob=\n"
+            )
+        return ""
+
+    def _look(self) -> None:
+        if self.looks < 0 or self.hangs:
+            return
+        self.looks += 1
+        if self.looks > self.steps:
+            self.invocation += 1
+            self.state, self.looks = ("failed" if self.fails else "active"), -1
+
+    def did(self, *words: str) -> int:
+        return sum(1 for call in self.calls if call[: len(words)] == list(words))
+
+
+def params(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    values = {name: spec.get("default") for name, spec in ARGUMENTS.items()}
+    values.update(
+        service="ei.service", incident="i1", epoch=5, state_dir=str(tmp_path), timeout=3.0, stop_timeout=0.0,
+        witnesses=[{"balancer": "lb1", "out": True, "age_seconds": 1.0}],
+    )  # fmt: skip
+    values.update(changes)
+    return values
+
+
+@pytest.fixture(autouse=True)
+def _healthy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "disk", lambda root: None)
+    monkeypatch.setattr(_restart, "POLL", 0.0)
+
+
+def once(tmp_path: Path, systemd: Systemd, check: bool = False, **changes: Any) -> dict[str, Any]:
+    return perform(_restart.Restart(params(tmp_path, **changes), systemd), check)
+
+
+def test_a_restart_is_one_command_and_another_invocation(tmp_path: Path) -> None:
+    systemd = Systemd()
+    result = once(tmp_path, systemd)
+    assert result["restarted"]
+    assert result["changed"]
+    assert systemd.did("systemctl", "restart", "--no-block") == 1
+    assert result["before"]["pid"] != result["after"]["pid"]
+    assert set(result["phases"]) == {"preflight_seconds", "restart_seconds", "answer_seconds"}
+
+
+def test_check_mode_refuses_like_the_act_and_restarts_nothing(tmp_path: Path) -> None:
+    systemd = Systemd()
+    result = once(tmp_path, systemd, check=True)
+    assert result["changed"]
+    assert not result["restarted"]
+    assert systemd.did("systemctl", "restart") == 0
+    assert once(tmp_path, systemd, check=True, witnesses=[])["reason"] == "not_out_of_traffic"
+
+
+def test_an_older_epoch_is_refused_after_a_younger_one_acted(tmp_path: Path) -> None:
+    systemd = Systemd()
+    once(tmp_path, systemd, epoch=9, incident="young")
+    result = once(tmp_path, systemd, epoch=8, incident="old")
+    assert result["reason"] == "stale_epoch"
+    assert not result["restarted"]
+    assert systemd.did("systemctl", "restart") == 1
+
+
+def test_the_same_incident_never_restarts_twice(tmp_path: Path) -> None:
+    """Invariant 11: an interrupted heal is rolled forward from what the node shows."""
+    systemd = Systemd()
+    once(tmp_path, systemd)
+    result = once(tmp_path, systemd, epoch=6, witnesses=[])
+    assert result["restarted"]
+    assert not result["changed"]
+    assert systemd.did("systemctl", "restart") == 1
+
+
+def test_a_record_without_its_restart_does_not_count(tmp_path: Path) -> None:
+    """The process died between the record and the command: the invocation is still the old one."""
+    systemd = Systemd()
+    restart = _restart.Restart(params(tmp_path), systemd)
+    restart._remember(restart.show())
+    assert not restart.done_before(restart.show())
+    assert once(tmp_path, systemd)["changed"]
+
+
+def test_another_incident_restarts_again(tmp_path: Path) -> None:
+    systemd = Systemd()
+    once(tmp_path, systemd)
+    once(tmp_path, systemd, incident="i2", epoch=7)
+    assert systemd.did("systemctl", "restart") == 2
+
+
+def test_an_unreadable_record_counts_as_none(tmp_path: Path) -> None:
+    systemd = Systemd()
+    restart = _restart.Restart(params(tmp_path), systemd)
+    Path(restart.record_path()).parent.mkdir(parents=True)
+    Path(restart.record_path()).write_text("{", encoding="ascii")
+    assert restart.record() == {}
+
+
+def test_a_service_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    systemd = Systemd(hangs=True)
+    assert once(tmp_path, systemd)["restarted"]
+    assert systemd.did("systemctl", "kill", "--signal=KILL") == 1
+
+
+def test_a_service_that_stops_by_itself_is_not_killed(tmp_path: Path) -> None:
+    systemd = Systemd(steps=3)
+    once(tmp_path, systemd, stop_timeout=60.0)
+    assert systemd.did("systemctl", "kill") == 0
+
+
+def test_a_failed_start_says_that_it_was_restarted(tmp_path: Path) -> None:
+    result = once(tmp_path, Systemd(fails=True))
+    assert result["failed"]
+    assert result["restarted"]
+    assert result["reason"] == "start_failed"
+
+
+def test_a_start_that_never_ends_is_given_up(tmp_path: Path) -> None:
+    result = once(tmp_path, Systemd(steps=10**9), timeout=0.05, stop_timeout=60.0)
+    assert result["reason"] == "start_timeout"
+    assert result["restarted"]
+
+
+def test_a_service_that_does_not_answer_is_not_called_restarted_well(tmp_path: Path) -> None:
+    result = once(tmp_path, Systemd(), health_port=1, timeout=0.05, stop_timeout=60.0)
+    assert result["failed"]
+    assert result["restarted"]
+    assert result["reason"] == "no_answer"
+
+
+def test_a_failed_unit_is_reset_so_that_its_start_limit_cannot_say_no(tmp_path: Path) -> None:
+    systemd = Systemd()
+    systemd.state = "failed"
+    once(tmp_path, systemd)
+    assert systemd.did("systemctl", "reset-failed") == 1
+
+
+def test_a_reboot_is_one_command_and_proven_by_the_boot_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    systemd = Systemd()
+    result = once(tmp_path, systemd, kind="reboot")
+    assert result["rebooting"]
+    assert systemd.did("systemctl", "reboot") == 1
+    record = next((tmp_path / "restarts").iterdir())
+    content = json.loads(record.read_text(encoding="ascii"))
+    record.write_text(json.dumps({**content, "boot_id": "the boot before"}), encoding="ascii")
+    assert once(tmp_path, systemd, kind="reboot", witnesses=[])["restarted"]
+    assert systemd.did("systemctl", "reboot") == 1
+
+
+def test_witnesses_carry_their_age_by_the_clock_of_the_controller() -> None:
+    arguments = params(Path("/x"), witnesses=[{"balancer": "lb1", "out": True, "at": 100.0, "age_seconds": None}])
+    sent = aged(arguments, 107.0)
+    assert sent["witnesses"] == [{"balancer": "lb1", "out": True, "age_seconds": 7.0}]
+
+
+def test_the_controllers_own_machine_is_always_forbidden() -> None:
+    own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    assert own in aged(params(Path("/x")), 1.0)["forbidden_machine_ids"]
