@@ -33,9 +33,7 @@ def answer(params: Mapping[str, Any], now: float, check_mode: bool) -> Dict[str,
         if params["state"] == "released":
             result = release(journal, incident, epoch, params["outcome"], params["detail"], now, not check_mode)
         else:
-            result = extend(
-                journal, incident, epoch, params["phase"], params["deadline_seconds"], now, not check_mode
-            )
+            result = extend(journal, incident, epoch, params["phase"], params["deadline_seconds"], now, not check_mode)
     result["changed"] = not check_mode and not result["stop"]
     if params["downtime"] and not check_mode and not result["stop"]:
         result["nagios"] = _tell(params, result["node"], now)

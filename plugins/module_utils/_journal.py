@@ -46,7 +46,7 @@ class Journal:
     def close(self) -> None:
         self.db.close()
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -69,7 +69,8 @@ class Journal:
         """What the planner may know of the past."""
         attempts = self.rows(
             "SELECT incident, attempt, node, layer, epoch, at, ended_at, outcome, phase, phase_at, rung, acknowledged"
-            " FROM attempts WHERE at > ? OR outcome IS NULL ORDER BY at, incident, attempt", now - ATTEMPTS_SEEN_SECONDS,
+            " FROM attempts WHERE at > ? OR outcome IS NULL ORDER BY at, incident, attempt",
+            now - ATTEMPTS_SEEN_SECONDS,
         )  # fmt: skip
         for item in attempts:
             item["acknowledged"] = bool(item["acknowledged"])
@@ -77,7 +78,8 @@ class Journal:
         for item in leases:
             item["owner"] = json.loads(item["owner"])
         incidents = self.rows(
-            "SELECT id, node, layer, state, opened_at, outcome, approved FROM incidents WHERE state = 'open' ORDER BY id"
+            "SELECT id, node, layer, state, opened_at, outcome, approved FROM incidents"
+            " WHERE state = 'open' ORDER BY id"
         )
         flags = [item["name"] for item in self.rows("SELECT name FROM flags ORDER BY name")]
         return {
@@ -165,7 +167,9 @@ class Journal:
             )
         if not found and any(item["node"] == node for item in history["incidents"]):
             open_one = next(item["id"] for item in history["incidents"] if item["node"] == node)
-            raise SelfhealError("unknown_incident", "node %s has the open incident %s; continue that one" % (node, open_one))
+            raise SelfhealError(
+                "unknown_incident", "node %s has the open incident %s; continue that one" % (node, open_one)
+            )
 
     def _admit(self, result: Row, request: Mapping[str, Any], owner: Row, now: float) -> None:
         node, layer = result["node"], result["layer"]
@@ -181,7 +185,8 @@ class Journal:
             )
         # The attempt that died is closed as what it is; only its successor may end otherwise.
         self.db.execute(
-            "UPDATE attempts SET outcome = 'interrupted', ended_at = ? WHERE incident = ? AND outcome IS NULL", (now, incident)
+            "UPDATE attempts SET outcome = 'interrupted', ended_at = ? WHERE incident = ? AND outcome IS NULL",
+            (now, incident),
         )
         last = self.rows("SELECT max(attempt) AS last FROM attempts WHERE incident = ?", incident)[0]["last"]
         attempt = (last or 0) + 1
@@ -200,7 +205,9 @@ class Journal:
                 "INSERT INTO leases VALUES (?, ?, ?, ?, ?, 'confirm', ?)",
                 (lease["resource"], incident, epoch, lease["mode"], expires, json.dumps(owner)),
             )
-        self.db.execute("INSERT INTO phases VALUES (?, ?, 'confirm', ?, ?, ?)", (incident, attempt, now, epoch, expires))
+        self.db.execute(
+            "INSERT INTO phases VALUES (?, ?, 'confirm', ?, ?, ?)", (incident, attempt, now, epoch, expires)
+        )
         result.update(incident=incident, attempt=attempt, epoch=epoch, expires_at=expires)
 
     def _evict(self, dead: List[Row]) -> None:
@@ -215,7 +222,8 @@ class Journal:
                 (now, outcome, incident),
             )
             self.db.execute(
-                "UPDATE attempts SET outcome = ?, ended_at = ? WHERE incident = ? AND outcome IS NULL", (outcome, now, incident)
+                "UPDATE attempts SET outcome = ?, ended_at = ? WHERE incident = ? AND outcome IS NULL",
+                (outcome, now, incident),
             )
             self.db.execute("DELETE FROM leases WHERE incident = ?", (incident,))
 
@@ -223,8 +231,8 @@ class Journal:
         layer = result["layer"]
         text = json.dumps(stored, sort_keys=True, separators=(",", ":"))
         cursor = self.db.execute(
-            "INSERT INTO decisions (at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO decisions"
+            " (at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (now, result["node"], layer, result["incident"], result["attempt"], int(result["admitted"]),
              json.dumps(sorted({item["reason"] for item in result["refusals"]})), result["summary"],
              digest_text(text), digest(result["policy"]) if layer else None,
@@ -246,9 +254,9 @@ class Journal:
             self.db.execute("INSERT INTO readings (node, at, body) VALUES (?, ?, ?)", (node, now, json.dumps(body)))
 
     def _prune(self, now: float) -> None:
-        """Quotas: the ring of readings, and decisions by age and size; open incidents keep theirs."""
+        """Quotas: the ring of readings, and decisions by age and size; what an open incident acts on stays."""
         self.db.execute("DELETE FROM readings WHERE id <= (SELECT max(id) FROM readings) - ?", (READINGS_KEPT,))
-        keep = "incident IS NULL OR incident NOT IN (SELECT id FROM incidents WHERE state = 'open')"
+        keep = "admitted = 0 OR incident NOT IN (SELECT id FROM incidents WHERE state = 'open')"
         self.db.execute("DELETE FROM decisions WHERE at < ? AND (%s)" % keep, (now - DECISIONS_KEPT_SECONDS,))  # noqa: S608  # no value of anybody in it
         total = self.rows("SELECT coalesce(sum(length(body)), 0) AS total FROM decisions")[0]["total"]
         if total > DECISIONS_KEPT_BYTES:
@@ -261,7 +269,11 @@ class Journal:
 def new_incident(node: str, now: float) -> str:
     """Readable, safe as a file name, and without a chance to meet another one of the same second."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    return "%s-%s-%s" % (re.sub(r"[^A-Za-z0-9._-]", "_", node)[:40], stamp, binascii.hexlify(os.urandom(2)).decode("ascii"))
+    return "%s-%s-%s" % (
+        re.sub(r"[^A-Za-z0-9._-]", "_", node)[:40],
+        stamp,
+        binascii.hexlify(os.urandom(2)).decode("ascii"),
+    )
 
 
 def digest_text(text: str) -> str:

@@ -74,14 +74,19 @@ def _held(journal: Journal, incident: str, epoch: int, now: float, expired_is_lo
     mine = journal.rows("SELECT * FROM leases WHERE incident = ? AND epoch = ?", incident, epoch)
     attempts = journal.rows("SELECT * FROM attempts WHERE incident = ? AND epoch = ?", incident, epoch)
     if not attempts:
-        raise SelfhealError("lease_lost", "the journal knows no attempt of incident %s with epoch %s" % (incident, epoch))
+        raise SelfhealError(
+            "lease_lost", "the journal knows no attempt of incident %s with epoch %s" % (incident, epoch)
+        )
     if attempts[0]["outcome"] is not None:
         raise SelfhealError(
             "lease_lost",
-            "the attempt with epoch %s of incident %s has ended (%s); stop here" % (epoch, incident, attempts[0]["outcome"]),
+            "the attempt with epoch %s of incident %s has ended (%s); stop here"
+            % (epoch, incident, attempts[0]["outcome"]),
         )
     if not any(lease["resource"].startswith("node:") for lease in mine):
-        raise SelfhealError("lease_lost", "incident %s does not hold its leases under epoch %s any more" % (incident, epoch))
+        raise SelfhealError(
+            "lease_lost", "incident %s does not hold its leases under epoch %s any more" % (incident, epoch)
+        )
     if expired_is_lost and any(lease["expires_at"] <= now for lease in mine):
         late = now - min(lease["expires_at"] for lease in mine)
         raise SelfhealError(
@@ -121,7 +126,8 @@ def _write_phase(
 ) -> None:
     incident, number = attempt["incident"], attempt["attempt"]
     journal.db.execute(
-        "UPDATE leases SET expires_at = ?, phase = ? WHERE incident = ? AND epoch = ?", (expires, phase, incident, epoch)
+        "UPDATE leases SET expires_at = ?, phase = ? WHERE incident = ? AND epoch = ?",
+        (expires, phase, incident, epoch),
     )
     journal.db.execute(
         "UPDATE attempts SET phase = ?, phase_at = ? WHERE incident = ? AND attempt = ?", (phase, now, incident, number)
@@ -159,8 +165,8 @@ def acknowledge(journal: Journal, incident: str, by: str, now: float) -> bool:
             found = journal.rows("SELECT state FROM incidents WHERE id = ?", incident)
             if not found:
                 raise SelfhealError("unknown_incident", "the journal knows no incident %s" % incident)
-            live = journal.rows("SELECT resource FROM leases WHERE incident = ? AND expires_at > ? AND resource LIKE 'node:%'",
-                                incident, now)  # fmt: skip
+            runs = "SELECT 1 FROM leases WHERE incident = ? AND expires_at > ? AND resource LIKE 'node:%'"
+            live = journal.rows(runs, incident, now)
             if live:
                 raise SelfhealError("lease_taken", "incident %s is being healed right now: abort it first" % incident)
             before = journal.db.total_changes
@@ -210,7 +216,8 @@ def initialise(journal: Journal, policies: Mapping[str, Any], now: float) -> Lis
                 if old and old[0]["pinned"] and old[0]["hash"] == digest(policy):
                     continue
                 journal.db.execute(
-                    "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, 1)", (layer, digest(policy), json.dumps(policy), now)
+                    "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?, 1)",
+                    (layer, digest(policy), json.dumps(policy), now),
                 )
                 changed.append("policy of " + layer)
             journal.db.execute("COMMIT")

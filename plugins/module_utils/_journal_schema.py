@@ -92,7 +92,8 @@ def connect(path: str) -> sqlite3.Connection:
     # One owner: a second user of a WAL database leaves files behind that the first cannot write.
     if status.st_uid != os.geteuid():
         raise JournalError(
-            "journal %s belongs to user id %d, this process is %d: become the owner" % (path, status.st_uid, os.geteuid())
+            "journal %s belongs to user id %d, this process is %d: become the owner"
+            % (path, status.st_uid, os.geteuid())
         )
     if status.st_size == 0:
         raise JournalError("journal %s is empty: remove it and let heal_journal make a new one" % path)

@@ -15,7 +15,13 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_g
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_pair, _planner_pool, _planner_storm
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
-from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import PHASES, RETURN_ONLY, SHIFT_ONLY, deadlines, steps
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
+    PHASES,
+    RETURN_ONLY,
+    SHIFT_ONLY,
+    deadlines,
+    steps,
+)
 
 __all__ = ["REASONS", "plan", "refused"]
 
@@ -31,9 +37,7 @@ KIND_WEIGHT = {"service": 3, "resource": 2, "connectivity": 1}
 Plan = Dict[str, Any]
 
 
-def plan(
-    snapshot: Mapping[str, Any], policy: Mapping[str, Any], history: Mapping[str, Any], now: float
-) -> Plan:
+def plan(snapshot: Mapping[str, Any], policy: Mapping[str, Any], history: Mapping[str, Any], now: float) -> Plan:
     """``policy`` is the effective policy of every layer by name, or of one layer alone."""
     policies = {policy["layer"]: policy} if "strategy" in policy else policy
     causes = _planner_storm.fold(snapshot, policies, history)
@@ -82,7 +86,7 @@ def _judge(
     _planner_storm.check(case, causes)
     pool = case.policy["kind"] == "pool"
     shape = _planner_pool.check(case) if pool else _planner_pair.check(case)
-    phases, restart = _remedy(case, shape)
+    phases, restart = _remedy(case)
     wanted = [{"resource": "node:" + node, "mode": "exclusive"}] + shape["leases"]
     domain = case.policy.get("domains", {}).get(node)
     if domain:
@@ -121,7 +125,7 @@ def _judge(
     return _finish(result, case.refusals)
 
 
-def _remedy(case: Case, shape: Mapping[str, Any]) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
+def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     """The kind of illness chooses the rung: resources and services are restarted, disks and cables are not."""
     kind = case.verdict.get("kind")
     none = {"kind": "none", "service": ""}
@@ -151,9 +155,7 @@ def _remedy(case: Case, shape: Mapping[str, Any]) -> Tuple[Tuple[str, ...], Dict
     return PHASES, {"kind": "service", "service": service}
 
 
-def _give_back(
-    case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]
-) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
+def _give_back(case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     """An interrupted heal, or one whose node recovered while held, is rolled forward to its return.
 
     A heal that has not restarted yet goes back under storm, pause and abort (invariant 4); one whose restart
@@ -241,7 +243,9 @@ def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
         if case.policy.get("home") == "now" and case.policy.get("preferred")
         else "leave %s where it is" % case.policy["vip"],
     }  # fmt: skip
-    return ["%s: %s" % (step.phase, step.says.format(**words)) for step in steps(case.policy["strategy"], result["phases"])]
+    return [
+        "%s: %s" % (step.phase, step.says.format(**words)) for step in steps(case.policy["strategy"], result["phases"])
+    ]
 
 
 def _empty(node: Optional[str]) -> Plan:
@@ -258,7 +262,7 @@ def _empty(node: Optional[str]) -> Plan:
 def _finish(result: Plan, refusals: List[Dict[str, str]]) -> Plan:
     seen = set()
     unique = []
-    for item in sorted(refusals, key=lambda item: (ORDER[item["reason"]], item["detail"])):
+    for item in sorted(refusals, key=lambda item: ORDER[item["reason"]]):  # stable: the checks tell details in order
         if (item["reason"], item["detail"]) not in seen:
             seen.add((item["reason"], item["detail"]))
             unique.append(item)
@@ -270,7 +274,7 @@ def _finish(result: Plan, refusals: List[Dict[str, str]]) -> Plan:
 
 def refused(result: Plan, reason: str, detail: str) -> Plan:
     """The same plan with one more reason against it, for what only the caller can know."""
-    return _finish(dict(result), list(result["refusals"]) + [{"reason": reason, "detail": detail}])
+    return _finish(dict(result), [*result["refusals"], {"reason": reason, "detail": detail}])
 
 
 def _summary(result: Plan) -> str:
@@ -286,10 +290,10 @@ def _summary(result: Plan) -> str:
     else:
         how = "address %s %s" % ("to" if result["moves"] else "stays on", result["peer"])
     what = {"service": "restart %s" % result["restart"]["service"], "reboot": "reboot it", "none": "no restart"}
-    why = "; ".join(result["reasons"][:2]) or ("interrupted" if result["resume"] else "well again" if result["verdict"] == "ok"
-                                              and tuple(result["phases"]) == RETURN_ONLY else "drill")  # fmt: skip
+    back = tuple(result["phases"]) == RETURN_ONLY
+    without = "interrupted" if result["resume"] else "well again" if back else "drill"
+    why = "; ".join(result["reasons"][:2]) or without
     tail = "; then a person is called" if result["ends"] == "left_out" else ""
-    verb = "give back" if tuple(result["phases"]) == RETURN_ONLY else "heal"
     return "%s %s of layer %s: %s; %s; %s%s" % (
-        verb, result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
+        "give back" if back else "heal", result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
     )  # fmt: skip

@@ -36,14 +36,17 @@ def world(case: Case) -> None:
         case.refuse("mode_observe", "the journal is new and not initialised: run heal_journal on its host first")
     elif case.policy["mode"] == "observe":
         case.refuse("mode_observe", "layer %s has selfheal_mode observe" % case.layer)
-    elif case.policy["mode"] == "approve" and snapshot.get("origin") == "healer":
-        if not (case.incident or {}).get("approved"):
-            case.refuse("mode_approve", "layer %s waits for a person: type the heal by hand" % case.layer)
+    elif case.policy["mode"] == "approve" and snapshot.get("origin") == "healer" and not _approved(case):
+        case.refuse("mode_approve", "layer %s waits for a person: type the heal by hand" % case.layer)
     if history.get("paused") or snapshot.get("paused"):
         case.refuse("paused", "all new heals are paused")
     aborted = case.own_incidents & set(history.get("aborts") or ())
     if aborted:
         case.refuse("aborted", "incident %s was aborted by a person" % names(aborted))
+
+
+def _approved(case: Case) -> bool:
+    return bool((case.incident or {}).get("approved"))
 
 
 def illness(case: Case, symptom_of: str) -> None:
@@ -88,7 +91,7 @@ def people(case: Case) -> None:
         services = marks.get(mark) or []
         if flag or services:
             what = names(services) if services else "the host"
-            case.refuse(mark, "%s of %s is %s" % (what, case.node, text) if services else "%s is %s" % (case.node, text))
+            case.refuse(mark, "%s of %s is %s" % (what, case.node, text))
     down = [
         parent
         for parent in host.get("parents") or ()
@@ -132,7 +135,8 @@ def _block(case: Case, items: List[Mapping[str, Any]], reason: str, limit: str) 
     if not items:
         return
     last = max(items, key=lambda item: item.get("ended_at") or item["at"])
-    left = (last.get("ended_at") or last["at"]) + case.limits[limit] - case.now
+    # A clock that went back must not block for longer than the policy says.
+    left = min((last.get("ended_at") or last["at"]) + case.limits[limit] - case.now, case.limits[limit])
     if left > 0:
         case.refuse(
             reason,
@@ -147,13 +151,14 @@ def leases(case: Case, wanted: List[Dict[str, str]], slots: int) -> List[Dict[st
     own = case.incident["id"] if case.incident else None
     live = case.live_leases()
     told: Set[str] = set()
-    if own and not case.resume and any(item["incident"] == own and item["resource"] == "node:" + case.node for item in live):
-        _taken(case, next(item for item in live if item["incident"] == own), told)
+    for lease in live:
+        if own and not case.resume and lease["incident"] == own and lease["resource"] == "node:" + case.node:
+            _taken(case, lease, told)
     for want in wanted:
         for lease in live:
-            if lease["resource"] == want["resource"] and lease.get("incident") != own:
-                if "exclusive" in (want["mode"], lease.get("mode") or "exclusive"):
-                    _taken(case, lease, told)
+            both_shared = want["mode"] == "shared" and lease.get("mode") == "shared"
+            if lease["resource"] == want["resource"] and lease.get("incident") != own and not both_shared:
+                _taken(case, lease, told)
     chosen = list(wanted)
     if slots:
         taken = {item["resource"]: item for item in live if item["resource"].startswith("slot:%s:" % case.layer)}

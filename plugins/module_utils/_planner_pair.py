@@ -71,7 +71,11 @@ def _holder(case: Case, peer: str, mine: Seen, other: Seen) -> Optional[str]:
         return None
     if present:
         return present[0]
-    if not mine.get("reachable") and _instance(other).get("state") == "BACKUP" and _instance(other).get("adverts_heard"):
+    if (
+        not mine.get("reachable")
+        and _instance(other).get("state") == "BACKUP"
+        and _instance(other).get("adverts_heard")
+    ):
         return case.node  # it cannot be asked, but its standby hears it rule
     if len(reached) == 2 or other.get("reachable"):
         case.refuse("no_holder", "nobody who answers holds %s" % vip)

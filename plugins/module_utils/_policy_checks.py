@@ -56,9 +56,7 @@ def wrong(layer: str, name: str, value: Any, allowed: str, obj: Any = None) -> P
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return PolicyError(
-        "layer %s: %s is %s; allowed: %s" % (layer, name, shown, allowed), value if obj is None else obj
-    )
+    return PolicyError("layer %s: %s is %s; allowed: %s" % (layer, name, shown, allowed), value if obj is None else obj)
 
 
 def text(layer: str, name: str, value: Any) -> str:
@@ -69,7 +67,7 @@ def text(layer: str, name: str, value: Any) -> str:
 
 def number(layer: str, name: str, value: Any, least: float, greatest: float, whole: bool, obj: Any = None) -> Any:
     kind = "a whole number" if whole else "a number"
-    allowed = "%s from %g to %g" % (kind, least, greatest)
+    allowed = "%s, %g or more" % (kind, least) if greatest == HUGE else "%s from %g to %g" % (kind, least, greatest)
     # bool is an int for Python; 'max_attempts: yes' is a mistake for a person.
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong(layer, name, value, allowed, obj)
@@ -96,7 +94,7 @@ def check_limits(layer: str, value: Any) -> Dict[str, Any]:
             )  # fmt: skip
     limits = {}
     for key, (default, least, greatest, whole) in LIMITS.items():
-        given = value[key] if key in value else default
+        given = value.get(key, default)
         limits[key] = number(layer, "selfheal_limits.%s" % key, given, least, greatest, whole, value)
     return limits
 

@@ -31,7 +31,7 @@ def build(
 ) -> Dict[str, Any]:
     """``balancers``, ``keepalived`` and ``nagios`` are the registered results of the info modules."""
     judged = _judged(nagios)
-    snapshot = {
+    snapshot: Dict[str, Any] = {
         "node": node,
         "reason": reason or "",
         "origin": origin,
@@ -46,7 +46,7 @@ def build(
     }
     snapshot.update(judged)
     snapshot["marks"], snapshot["since"] = _marks(judged["verdicts"], _answer(nagios).get("services") or {})
-    for layer, policy in policies.items():
+    for policy in policies.values():
         for name in policy["nodes"]:
             if policy["port"] is not None:
                 snapshot["members"][name] = {"address": addresses.get(name, name), "port": policy["port"]}
@@ -150,7 +150,9 @@ def _balancer(
 
 
 def _holds_address(name: str, keepalived: Result, policies: Mapping[str, Mapping[str, Any]]) -> Optional[bool]:
-    wanted = {policy["instance"] for policy in policies.values() if policy["kind"] == "pair" and name in policy["nodes"]}
+    wanted = {
+        policy["instance"] for policy in policies.values() if policy["kind"] == "pair" and name in policy["nodes"]
+    }
     found = [
         instance
         for instance in (_answer(keepalived).get("keepalived") or {}).get("instances") or ()

@@ -55,7 +55,8 @@ def pair_node(name: str, state: str) -> dict[str, Any]:
         "reachable": True, "ssh": True, "age_seconds": 0.4, "error": "", "running": True, "comparable": "same",
         "files": {"/etc/haproxy/haproxy.cfg": "same"}, "service": {"ok": True, "detail": "200"}, "members_up": 3,
         "instance": {
-            "instance": "VI_ext", "state": state, "address_present": state == "MASTER", "adverts_heard": state == "BACKUP",
+            "instance": "VI_ext", "state": state, "address_present": state == "MASTER",
+            "adverts_heard": state == "BACKUP",
             "base_priority": 200 if name == "extlb1" else 150, "effective_priority": 200, "nopreempt": False,
             "track_file": True, "offset": 0, "hold": None,
         },

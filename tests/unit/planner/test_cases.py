@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner import REASONS, plan
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner import REASONS, plan
 from tests.unit.planner.farm import farm
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yml"))
