@@ -24,15 +24,17 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
     {
         "name": "memory",
         "service": ["memory", "memory usage", "memory used", "mem", "mem usage", "ram", "ram usage", "physical memory"],
-        "label": "mem_used",
-        "per": "max",
+        # What is not available is used: caches are, shared memory is not.
+        "label": "mem_available",
+        "per": "mem_total",
+        "invert": True,
         "raise_at": 0.90,
         "clear_at": 0.80,
         "count": {"raise": 2, "of": 3},
         "kind": "resource",
         "required": False,
         "alternatives": [
-            {"label": "mem_available", "per": "mem_total", "invert": True},
+            {"label": "mem_used", "per": "max"},
             {"label": "memory_used", "per": "max"},
             {"label": "mem_used", "per": "mem_total"},
             {"label": "used", "per": "max"},
