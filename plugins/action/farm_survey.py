@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, Dict, Mapping, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
@@ -28,14 +29,9 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._survey_text impo
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
 View = Tuple[str, Dict[str, Any], str]  # name of the result, the result, the same as text
 
-# Name of an observation -> (variable that the survey's plays register, key of the answer in it; '' = all of it).
-REGISTERED = {
-    "target": ("selfheal_seen_target", "target"),
-    "balancer": ("selfheal_seen_balancer", "balancer"),
-    "keepalived": ("selfheal_seen_keepalived", "keepalived"),
-    "nagios": ("selfheal_seen_nagios", ""),
-    "journal": ("selfheal_seen_journal", ""),
-}
+TARGET, TOGETHER, JOURNAL = "selfheal_seen_target", "selfheal_seen", "selfheal_seen_journal"
+# Parts of what heal_observe answers, and the key of the answer inside each ('' = all of it).
+PARTS = {"balancer": "balancer", "keepalived": "keepalived", "nagios": ""}
 EMPTY_HISTORY: Dict[str, Any] = {
     "attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [], "readings": [],
     "fresh_journal": False,
@@ -49,27 +45,69 @@ SPEC: Dict[str, Any] = {
 def first_line(result: Mapping[str, Any]) -> str:
     """Why an observation failed, in one line."""
     said = str(result.get("msg") or "").strip() or "it failed without a word"
+    for prefix in ("Task failed: ", "Module failed: "):
+        said = said[len(prefix) :] if said.startswith(prefix) else said
     return " ".join(said.split())[:300]
 
 
-def sight_of(hostvars: Mapping[str, Any]) -> Dict[str, Any]:
-    """What was registered on one host, in the shape of ``_survey``."""
-    sight: Dict[str, Any] = {"reachable": None, "error": ""}
-    for name, (variable, key) in REGISTERED.items():
-        # HostVars renders templates only when it is read by key.
-        result = hostvars[variable] if variable in hostvars else None  # noqa: SIM401
-        if not isinstance(result, Mapping) or result.get("skipped"):
-            continue
+class Rendered(Mapping[str, Any]):
+    """Variables of one host, where a template that cannot be rendered is a finding and not the end."""
+
+    def __init__(self, host: str, variables: Mapping[str, Any], problems: List[Dict[str, str]]) -> None:
+        self.host = host
+        self.variables = variables
+        self.problems = problems
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.variables[name]
+        except AnsibleError as error:
+            problem = {"where": self.host, "what": f"{name} cannot be rendered: {' '.join(str(error).split())[:200]}"}
+            if problem not in self.problems:
+                self.problems.append(problem)
+            return None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.variables)
+
+    def __len__(self) -> int:
+        return len(self.variables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables
+
+
+def registered(hostvars: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    """What a play registered on a host; nothing where it was not asked."""
+    # HostVars renders templates only when it is read by key.
+    result = hostvars[name] if name in hostvars else None  # noqa: SIM401
+    return dict(plain(result)) if isinstance(result, Mapping) and not result.get("skipped") else {}
+
+
+def results_of(hostvars: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+    """The results of one host, by observation; a host that was not reached gave that answer to every question."""
+    target, together = registered(hostvars, TARGET), registered(hostvars, TOGETHER)
+    found = {"target": target, "journal": registered(hostvars, JOURNAL)}
+    if not together and target.get("unreachable"):
+        together = target  # it was not asked a second time
+    for name in PARTS:
+        # Not reached, or broken as a whole: that is the answer to every question.
+        found[name] = dict((together.get("seen") or {}).get(name) or {}) if "seen" in together else together
+    return {name: result for name, result in found.items() if result}
+
+
+def sight_of(results: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
+    """What was seen of one host, in the shape of ``_survey``."""
+    sight: Dict[str, Any] = {"reachable": True if results else None, "error": ""}
+    for name, result in results.items():
         if result.get("unreachable"):
             sight.update(reachable=False, error=first_line(result))
-            continue
-        if sight["reachable"] is None:
-            sight["reachable"] = True
-        if result.get("failed"):
+        elif result.get("failed"):
             sight[name + "_error"] = first_line(result)
             sight[name + "_reason"] = result.get("reason")
         else:
-            sight[name] = plain(result.get(key) if key else result)
+            key = "target" if name == "target" else PARTS.get(name, "")
+            sight[name] = result.get(key) if key else result
     return sight
 
 
@@ -84,25 +122,16 @@ def own_machine_id() -> str:
 
 def observations(found: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Any]:
     """The scope and everything that was seen, in the shape of ``_survey``."""
-    hosts = [*found["targets"], found["monitor"], found["journal_host"]]
+    results = {host: results_of(hostvars[host]) for host in found["asked"] if host in hostvars}
     return {
         **found,
         "now": time.time(),
-        "seen": {host: sight_of(hostvars[host]) for host in dict.fromkeys(hosts) if host and host in hostvars},
-        "raw": raw_results(found, hostvars),
-        "nagios_url": found["nagios"]["url"],
+        "seen": {host: sight_of(own) for host, own in results.items()},
+        "raw": {name: {host: own[name] for host, own in results.items() if name in own} for name in PARTS},
+        # The play leaves the question out where the inventory does not say where Nagios is.
+        "nagios_url": "nagios" in results.get(found["monitor"], {}),
         "controller_machine_id": own_machine_id(),
     }
-
-
-def raw_results(found: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
-    """The registered results as the snapshot of a heal takes them."""
-    raw: Dict[str, Dict[str, Any]] = {}
-    for name in ("balancer", "keepalived", "nagios"):
-        variable = REGISTERED[name][0]
-        hosts = [*found["targets"], found["monitor"]]
-        raw[name] = {h: plain(hostvars[h][variable]) for h in hosts if h in hostvars and variable in hostvars[h]}
-    return raw
 
 
 def report_view(observed: Dict[str, Any]) -> View:
@@ -120,7 +149,7 @@ def status_view(observed: Dict[str, Any]) -> View:
 def incidents_view(observed: Dict[str, Any]) -> View:
     """Everything that the journal gave."""
     answer = (observed["seen"].get(observed["journal_host"]) or {}).get("journal") or {}
-    view = {**answer, **journal_view(observed)}
+    view = {**journal_view(observed), **answer}
     return "journal", view, journal_line(view)
 
 
@@ -139,7 +168,10 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(argument_spec=SPEC)
         variables = task_vars or {}
         try:
-            found = scope(variables["groups"], variables["hostvars"])
+            problems: List[Dict[str, str]] = []
+            groups, hostvars = variables["groups"], variables["hostvars"]
+            found = scope(groups, {host: Rendered(host, hostvars[host], problems) for host in groups["all"]})
+            found["problems"] += problems
         except SelfhealError as error:
             raise AnsibleActionFail(error.message) from error
         result["changed"] = False
@@ -196,4 +228,6 @@ def planner(observed: Mapping[str, Any]) -> Plan:
 def history_of(observed: Mapping[str, Any]) -> Dict[str, Any]:
     """The journal's part of the decision; without a journal an empty one, so that the rest is still judged."""
     journal = (observed["seen"].get(observed["journal_host"]) or {}).get("journal") or {}
-    return {**EMPTY_HISTORY, **{key: journal[key] for key in EMPTY_HISTORY if key in journal}}
+    history = {**EMPTY_HISTORY, **{key: journal[key] for key in EMPTY_HISTORY if key in journal}}
+    history["incidents"] = [row for row in history["incidents"] if row.get("state", "open") == "open"]
+    return history

@@ -197,8 +197,9 @@ def journal_view(observed: Mapping[str, Any]) -> Dict[str, Any]:
         "present": True,
         "error": "",
         "paused": bool(answer.get("paused")),
-        "incidents": list(answer.get("incidents") or []),
-        "leases": list(answer.get("leases") or []),
+        "fresh": bool(answer.get("fresh_journal")),
+        "incidents": [row for row in rows(answer, "incidents") if row.get("state", "open") == "open"],
+        "leases": [row for row in rows(answer, "leases") if not row.get("expired")],
     }
 
 
@@ -220,18 +221,21 @@ def survey(observed: Mapping[str, Any], plan: Plan) -> Dict[str, Any]:
 
 
 def guard_view(observed: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> Dict[str, List[str]]:
-    """On which machines the guard runs, and on which it does not."""
+    """Of the machines that keep holds, load balancers and pairs, on which the guard runs and on which not."""
     view: Dict[str, List[str]] = {"runs_on": [], "not_on": [], "not_known": []}
+    keepers: List[str] = []
     for layer in layers:
-        for node in layer.get("nodes") or []:
-            target = part(observed, node, "target")
-            guard = (target or {}).get("guard") or {}
-            place = (
-                "not_known"
-                if target is None or guard.get("exists") is None
-                else ("runs_on" if guard.get("active") else "not_on")
-            )
-            view[place].append(node)
+        keepers += layer.get("balancers") or []
+        keepers += layer.get("nodes") or [] if layer.get("kind") == "pair" else []
+    for node in dict.fromkeys(keepers):
+        target = part(observed, node, "target")
+        guard = (target or {}).get("guard") or {}
+        place = (
+            "not_known"
+            if target is None or guard.get("exists") is None
+            else ("runs_on" if guard.get("active") else "not_on")
+        )
+        view[place].append(node)
     return view
 
 

@@ -41,6 +41,9 @@ NAGIOS_HELP: Mapping[str, Sequence[str]] = {
 }
 
 
+JOURNAL_TASK = ("tasks:", "  - selfheal.cluster.heal_journal:", "    become: true", "    become_user: selfheal")
+
+
 def missing(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> List[Finding]:
     """All findings, the blocking ones first."""
     found: List[Finding] = []
@@ -117,6 +120,9 @@ def journal_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:
     if journal["present"]:
         if journal["paused"]:
             yield finding("blocks", journal["host"], "heals are paused in the journal")
+        if journal["fresh"]:
+            yield finding("blocks", journal["host"], "the journal was not initialised, so it stays in mode observe",
+                          "a playbook for it, once", JOURNAL_TASK)  # fmt: skip
         return
     if not journal["host"]:
         yield finding(
@@ -126,10 +132,13 @@ def journal_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:
         return
     yield finding(
         "blocks", journal["host"], f"no journal there ({journal['error']}); without it no lease can be taken",
-        f"on {journal['host']}, as root",
-        ("useradd --system --no-create-home --home-dir /var/lib/selfheal --shell /usr/sbin/nologin selfheal",
-         "install -d -o selfheal -g selfheal -m 0750 /var/lib/selfheal",
-         "apt-get install acl    # Ansible needs it to become the user selfheal"),
+        "a playbook for it, once",
+        ("- hosts: " + journal["host"], "  become: true", "  tasks:",
+         "    - ansible.builtin.apt: {name: acl}    # to become the user selfheal",
+         "    - ansible.builtin.user: {name: selfheal, system: true, home: /var/lib/selfheal, create_home: false}",
+         "    - ansible.builtin.file:",
+         "        {path: /var/lib/selfheal, state: directory, owner: selfheal, group: selfheal, mode: '0750'}",
+         "    - selfheal.cluster.heal_journal:", "      become_user: selfheal"),
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import (
-    NOBODY,
     journal_host,
     own_hosts,
     pattern,
@@ -32,7 +31,6 @@ Groups = Mapping[str, Sequence[str]]
 JOURNAL = "/var/lib/selfheal/journal.db"
 JOURNAL_USER = "selfheal"
 TRACK_FILES = "/var/lib/selfheal/keepalived/"
-PASSWORD_FILE = "/etc/selfheal/nagios.password"  # noqa: S105  # a path, not a password
 RAW = ("service", "port", "vip", "instance", "preferred", "home")
 
 
@@ -44,28 +42,40 @@ def scope(groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
     monitor = (list(groups.get("monitor") or []) or [journal])[0]
     valid = [layer for layer in found if not layer["problem"]]
     asked = watched(valid, valid)
-    targets = {node: target_of(layer) for layer in found for node in layer["nodes"]}
+    targets: Dict[str, Dict[str, Any]] = {node: target_of(layer) for layer in found for node in layer["nodes"]}
+    asks: Dict[str, Dict[str, Any]] = {}
     for host in asked["balancers"]:
-        targets.setdefault(host, {})["socket"] = value(hostvars, host, "selfheal_socket") or DEFAULT_SOCKET
+        socket = {"socket": value(hostvars, host, "selfheal_socket") or DEFAULT_SOCKET}
+        targets.setdefault(host, {}).update(socket)
+        asks.setdefault(host, {})["balancer"] = socket
+    for layer in valid:
+        for node in layer["nodes"] if layer["kind"] == "pair" else []:
+            asks.setdefault(node, {})["keepalived"] = pair_of(layer)
+    if monitor:
+        targets.setdefault(monitor, {})
+        asks.setdefault(monitor, {})["nagios"] = nagios_of(valid)
     if journal:
         targets.setdefault(journal, {})["journal"] = value(hostvars, journal, "selfheal_journal") or JOURNAL
-    plays = {"targets": list(targets), "balancers": asked["balancers"], "pairs": asked["pairs"]}
-    plays["monitor"] = [monitor] if monitor else []
-    plays["journal"] = [journal] if journal else []
+    everybody = safe_hosts(list(dict.fromkeys([*targets, *asks])), problems)
     return {
         "layers": found,
         "problems": problems,
         "group_names": sorted(name for name in groups if name not in NOT_LAYERS),
+        "asked": everybody,
         "targets": targets,
-        "pairs": {node: pair_of(layer) for layer in valid if layer["kind"] == "pair" for node in layer["nodes"]},
+        "asks": {host: asks.get(host, {}) for host in everybody},
+        "pairs": asked["pairs"],
         "monitor": monitor,
         "journal_host": journal,
         "journal": value(hostvars, journal, "selfheal_journal") or JOURNAL,
         "journal_user": value(hostvars, journal, "selfheal_journal_user") or JOURNAL_USER,
         "own_hosts": own_hosts(as_lists(groups), hostvars, journal),
-        "addresses": {host: address_of(hostvars, host) for host in targets},
-        "nagios": nagios_of(hostvars, monitor, valid),
-        "run": {name: safe_pattern(hosts, problems) for name, hosts in plays.items()},
+        "addresses": {host: address_of(hostvars, host) for host in everybody},
+        "run": {
+            "all": pattern(everybody),
+            "traffic": pattern([host for host in everybody if {"balancer", "keepalived"} & set(asks.get(host, {}))]),
+            "journal": pattern([host for host in everybody if host == journal]),
+        },
     }
 
 
@@ -84,19 +94,17 @@ def guarded(problems: List[Dict[str, str]], ask: Any) -> str:
         return ""
 
 
-def safe_pattern(hosts: Sequence[str], problems: List[Dict[str, str]]) -> str:
-    """A pattern of the hosts; a name that reads as a pattern is left out and told."""
+def safe_hosts(hosts: Sequence[str], problems: List[Dict[str, str]]) -> List[str]:
+    """The hosts that a play can name; a name that reads as a pattern is left out and told."""
     good = []
     for host in hosts:
         try:
             pattern([host])
         except SelfhealError as error:
-            problem = {"where": str(host), "what": error.message}
-            if problem not in problems:
-                problems.append(problem)
+            problems.append({"where": str(host), "what": error.message})
         else:
             good.append(host)
-    return pattern(good) if good else NOBODY
+    return good
 
 
 def names_of_layers(groups: Groups, hostvars: HostVars, problems: List[Dict[str, str]]) -> Dict[str, List[str]]:
@@ -180,18 +188,10 @@ def pair_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
     }
 
 
-def nagios_of(hostvars: HostVars, monitor: str, valid: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """What to ask Nagios, in the shape of ``gauge_info``."""
-    holders = [monitor, *(node for layer in valid for node in layer["nodes"])]
-    said = {
-        name: next((found for found in (value(hostvars, host, name) for host in holders) if found), None)
-        for name in ("selfheal_nagios_url", "selfheal_nagios_user", "selfheal_nagios_password_file")
-    }
+def nagios_of(valid: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """What to ask Nagios, in the shape of ``gauge_info``; where it is, the play knows."""
     ages = [layer["limits"]["reading_age_seconds"] for layer in valid]
     return {
-        "url": said["selfheal_nagios_url"] or "",
-        "user": said["selfheal_nagios_user"] or "selfheal",
-        "password_file": said["selfheal_nagios_password_file"] or PASSWORD_FILE,
         "layers": [{key: layer[key] for key in ("layer", "nodes", "gauges")} for layer in valid],
         "reading_age_seconds": max(ages) if ages else 60,
     }

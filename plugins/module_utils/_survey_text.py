@@ -9,6 +9,7 @@ from typing import Any, Iterator, List, Mapping, Sequence
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 
 RULE = "-" * 78
+BLIND_REASONS = ("nagios_stale", "unknown_reading")
 HEAVY = {"blocks": "BLOCKS ", "weakens": "weakens", "note": "note   "}
 
 
@@ -16,7 +17,8 @@ def text(picture: Mapping[str, Any]) -> str:
     """The whole survey, from the farm down to the lines that are missing."""
     lines: List[str] = ["The farm as a heal would see it", RULE]
     for layer in picture["layers"]:
-        lines.extend(layer_lines(layer, [node for node in picture["nodes"] if node["layer"] == layer["layer"]]))
+        nodes = [node for node in picture["nodes"] if node["layer"] == layer["layer"]]
+        lines.extend(layer_lines(layer, nodes, blind(picture)))
         lines.append("")
     lines.append(nagios_line(picture["nagios"]))
     lines.append(journal_line(picture["journal"]))
@@ -39,7 +41,24 @@ def layer_title(layer: Mapping[str, Any]) -> str:
     return clean(", ".join(words))
 
 
-def layer_lines(layer: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def blind(picture: Mapping[str, Any]) -> bool:
+    """Whether Nagios cannot be believed: then it is said once, and not again for every node."""
+    return not picture["nagios"].get("fresh")
+
+
+def why_lines(node: Mapping[str, Any], no_nagios: bool) -> List[str]:
+    """Behind a verdict that is not ok, and behind a heal that could not be, as sentences."""
+    lines = []
+    if node["verdict"] != "ok" and not no_nagios:
+        lines += [f"{node['node']} is {node['verdict']}: {reason}" for reason in node["reasons"][:3]]
+    if not node["if_ill"]["admitted"]:
+        for refusal in node["if_ill"]["refusals"]:
+            if not (no_nagios and refusal.get("reason") in BLIND_REASONS):
+                lines.append(f"{node['node']}: {refusal.get('reason')}: {refusal.get('detail') or ''}")
+    return [clean(line, 240) for line in lines]
+
+
+def layer_lines(layer: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]], no_nagios: bool = False) -> Iterator[str]:
     """One layer and its nodes."""
     yield layer_title(layer)
     if layer["problem"]:
@@ -49,11 +68,8 @@ def layer_lines(layer: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) ->
     for row in columns(rows):
         yield "    " + row
     for node in nodes:
-        if node["verdict"] != "ok":
-            for reason in node["reasons"][:3]:
-                yield f"      {clean(node['node'])} is {node['verdict']}: {clean(reason, 160)}"
-        for refusal in blocking(node):
-            yield f"      {clean(node['node'])}: {clean(refusal, 160)}"
+        for line in why_lines(node, no_nagios):
+            yield "      " + line
 
 
 def columns(rows: Sequence[Sequence[Any]]) -> Iterator[str]:
@@ -100,13 +116,6 @@ def reasons(plan: Mapping[str, Any]) -> str:
     return ", ".join(dict.fromkeys(str(refusal.get("reason")) for refusal in plan["refusals"])) or "no reason given"
 
 
-def blocking(node: Mapping[str, Any]) -> List[str]:
-    """The sentences of what refuses a heal beyond the node being well."""
-    if node["if_ill"]["admitted"]:
-        return []
-    return [f"{refusal.get('reason')}: {refusal.get('detail') or ''}" for refusal in node["if_ill"]["refusals"]]
-
-
 def nagios_line(nagios: Mapping[str, Any]) -> str:
     """Whether Nagios can be believed."""
     host = nagios.get("host") or "nowhere"
@@ -124,7 +133,7 @@ def journal_line(journal: Mapping[str, Any]) -> str:
     state = "paused, " if journal.get("paused") else ""
     return clean(
         f"Journal on {journal['host']}: {state}{len(journal['incidents'])} open incidents, "
-        f"{len(journal['leases'])} leases taken"
+        f"{len(journal['leases'])} leases"
     )
 
 

@@ -16,6 +16,8 @@ import typer
 from selfheal_cluster.errors import CliError, Exit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from selfheal_cluster.playbook import Run
@@ -159,10 +161,18 @@ def one_heal(out: Console, inventory: list[str], extra: dict[str, str], check: b
     def say(line: str) -> None:
         out.print(line, soft_wrap=True)
 
+    def go_back(incident: str) -> None:
+        runs.start("abort", inventory, {"selfheal_incident": incident})
+
+    interrupts = follow.Interrupts(say, go_back)
     with out.status("starting") as working:
         progress = follow.Progress(say, working.update)
-        interrupts = follow.Interrupts(say)
-        done = runs.run("heal", inventory, extra, check, progress.line, progress.tick, interrupts)
+
+        def tick(result_file: Path) -> None:
+            progress.tick(result_file)
+            interrupts.tick(result_file)
+
+        done = runs.run("heal", inventory, extra, check, progress.line, tick, interrupts)
     code = follow.outcome(done)
     if done.code is None:
         say(f"Not watching any more. The heal goes on by itself; its log: {done.log}")

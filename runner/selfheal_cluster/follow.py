@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from selfheal_cluster.errors import USAGE_REASONS, CliError, Exit
@@ -66,11 +65,6 @@ class Progress:
 def clean_keeping_columns(line: str) -> str:
     """A line made safe to show whose leading spaces are kept."""
     return " " * (len(line) - len(line.lstrip(" "))) + clean(line)
-
-
-def may_leave(state: dict[str, Any]) -> bool:
-    """Whether a heal has moved no traffic yet, so that ending it here leaves nothing behind but a lease."""
-    return not state or state.get("status") in (None, "planning", "checked", "refused")
 
 
 def outcome(done: Run) -> Exit:
@@ -137,21 +131,35 @@ def without_plan(done: Run, code: Exit) -> CliError:
 
 
 class Interrupts:
-    """Ctrl-C during a heal. The first one explains, the second one leaves; neither ends the heal.
+    """Ctrl-C during a heal. The first one asks it to go back at the next safe point; the second one leaves.
 
-    A heal that is cut off in the middle would leave its node out of traffic until somebody comes. It is a session of
-    its own, undoes what it must by itself, and needs nobody who watches.
+    Neither kills it: a heal that is cut off in the middle would leave its node out of traffic until somebody comes.
+    It looks for the word in the journal before it moves traffic and before it restarts.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], ask_to_go_back: Callable[[str], None]) -> None:
         self.say = say
+        self.ask_to_go_back = ask_to_go_back
         self.count = 0
+        self.asked = False
 
     def __call__(self, result_file: Path) -> bool:
         self.count += 1
         if self.count > 1:
             return True
         phase = clean(read_result(result_file).get("phase") or "confirm")
-        self.say(f"Ctrl-C: the heal is in phase {phase} and goes on to its end, so that no node is left half-way.")
-        self.say("Press Ctrl-C again to stop watching; the heal goes on by itself.")
+        self.say(f"Ctrl-C: the heal is in phase {phase}. It is asked to go back, which it does if it has not restarted")
+        self.say(
+            "yet; after that it goes on to its end. Press Ctrl-C again to stop watching; it needs nobody to watch."
+        )
+        self.tick(result_file)
         return False
+
+    def tick(self, result_file: Path) -> None:
+        """Hand on the word as soon as the heal has an incident that the journal knows."""
+        if not self.count or self.asked:
+            return
+        incident = str(read_result(result_file).get("incident") or "")
+        if NAME.match(incident):
+            self.asked = True
+            self.ask_to_go_back(incident)

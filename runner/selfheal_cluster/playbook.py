@@ -172,6 +172,24 @@ def failure_of(line: str) -> dict[str, Any] | None:
     return None
 
 
+def start(
+    playbook: str, inventory: Sequence[str] = (), extra: Mapping[str, str] | None = None, check: bool = False
+) -> tuple[subprocess.Popen[bytes], Path, Path]:
+    """Begin a run; give its process, its log, and the file of its result."""
+    check_inventory(inventory)
+    base = dict(os.environ)
+    name = f"{playbook}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6}"
+    stem = state_folder(base) / name
+    log, result_file = Path(f"{stem}.log"), Path(f"{stem}.json")
+    words = command(playbook, inventory, extra or {}, check)
+    with os.fdopen(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as sink:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+            start_new_session=True, umask=0o077, env=environment(base, result_file),
+        )  # fmt: skip
+    return process, log, result_file
+
+
 def nothing(_what: object) -> None:
     """Nobody follows."""
 
@@ -190,20 +208,9 @@ def run(
     ``on_interrupt`` is asked at Ctrl-C whether to leave: the run then goes on by itself. Without it Ctrl-C ends
     the run, which is right for those that only read.
     """
-    check_inventory(inventory)
-    base = dict(os.environ)
-    stem = (
-        state_folder(base) / f"{playbook}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6}"
-    )
-    log, result_file = Path(f"{stem}.log"), Path(f"{stem}.json")
-    words = command(playbook, inventory, extra or {}, check)
     started = time.monotonic()
+    process, log, result_file = start(playbook, inventory, extra, check)
     done = Run(None, log, {}, 0.0)
-    with os.fdopen(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as sink:
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, umask=0o077, env=environment(base, result_file),
-        )  # fmt: skip
     lines = new_lines(log)
     while True:
         try:

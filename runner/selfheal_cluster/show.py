@@ -31,6 +31,11 @@ def console(stderr: bool = False) -> Console:
     return found
 
 
+def say(out: Console, text: str | Text, style: str = "") -> None:
+    """One line. It is wrapped at the words of a terminal, and never where a program reads it."""
+    out.print(Text(text, style=style) if isinstance(text, str) else text, soft_wrap=not out.is_terminal)
+
+
 def cell(value: object, limit: int = 0) -> Text:
     """A cell of a table: text from outside is made safe, and known words get their colour."""
     text = clean("" if value is None else value, limit)
@@ -64,25 +69,17 @@ def survey(out: Console, picture: Mapping[str, Any]) -> None:
         ]
         out.print(table(words.layer_title(layer), ("node", "verdict", "traffic", "service", "a heal"), rows))
         if layer["problem"]:
-            out.print(Text("  policy not valid: " + clean(layer["problem"]), style="red"))
+            say(out, "  policy not valid: " + clean(layer["problem"]), "red")
         for node in nodes:
-            _why(out, node)
+            for line in words.why_lines(node, words.blind(picture)):
+                say(out, "  " + line)
         out.print()
     for line in (words.nagios_line(picture["nagios"]), words.journal_line(picture["journal"])):
-        out.print(Text(line))
-    out.print(Text(words.guard_line(picture["guard"])))
+        say(out, line)
+    say(out, words.guard_line(picture["guard"]))
     out.print()
     findings(out, picture["missing"])
-    out.print(Text(words.last_line(picture["counts"])))
-
-
-def _why(out: Console, node: Mapping[str, Any]) -> None:
-    """The reasons behind a verdict that is not ok, and behind a heal that could not be."""
-    if node["verdict"] != "ok":
-        for reason in node["reasons"][:3]:
-            out.print(Text(f"  {clean(node['node'])} is {node['verdict']}: {clean(reason, 200)}"))
-    for refusal in words.blocking(node):
-        out.print(Text(f"  {clean(node['node'])}: {clean(refusal, 200)}", style="dim"))
+    say(out, words.last_line(picture["counts"]))
 
 
 def findings(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -95,7 +92,7 @@ def findings(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
         head = Text("  ")
         head.append(one["weight"], style=STYLE[one["weight"]])
         head.append(f"  {clean(one['where'])}: {clean(one['what'], 400)}")
-        out.print(head)
+        say(out, head)
         if one["lines"]:
             out.print(Text(f"      {clean(one['file'])}:"))
             for line in one["lines"]:
@@ -107,13 +104,13 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
     """What is going on: open incidents, leases, holds, and whether heals are paused."""
     journal = view["journal"]
     if not journal["present"]:
-        out.print(Text(words.journal_line(journal), style="yellow"))
+        say(out, words.journal_line(journal), "yellow")
     else:
         state = "heals are PAUSED" if journal.get("paused") else "heals are allowed"
         out.print(Text(f"Journal on {clean(journal['host'])}: {state}"))
-        _rows(out, "Open incidents", ("incident", "node", "layer", "state", "since"), [
-            (one.get("incident") or one.get("id"), one.get("node"), one.get("layer"),
-             one.get("outcome") or one.get("state") or one.get("phase") or "open", when(opened(one)))
+        _rows(out, "Open incidents", ("incident", "node", "layer", "since", "illness", "last outcome"), [
+            (incident_id(one), one.get("node"), one.get("layer"), when(one.get("opened_at")), one.get("reason"),
+             one.get("outcome") or "under way")
             for one in journal["incidents"]
         ])  # fmt: skip
         _rows(out, "Leases", ("resource", "incident", "epoch", "mode", "runs out"), [
@@ -125,7 +122,7 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
         for hold in view["holds"]
     ])  # fmt: skip
     for host, error in sorted(view["blind"].items()):
-        out.print(Text(f"{clean(host)} was not seen: {clean(error, 200)}", style="yellow"))
+        say(out, f"{clean(host)} was not seen: {clean(error, 200)}", "yellow")
 
 
 def left(hold: Mapping[str, Any]) -> str:
@@ -134,11 +131,6 @@ def left(hold: Mapping[str, Any]) -> str:
         return "run out: a human has to look"
     seconds = hold.get("remaining_seconds")
     return f"{seconds:.0f} s" if isinstance(seconds, (int, float)) else "not known"
-
-
-def opened(incident: Mapping[str, Any]) -> Any:
-    """When an incident was opened, whatever the journal's version calls it."""
-    return next((incident[key] for key in ("opened_at", "started_at", "at") if incident.get(key)), None)
 
 
 def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -150,21 +142,22 @@ def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequenc
 
 
 def incident_id(row: Mapping[str, Any]) -> str:
-    """The id of an incident, whatever the journal's version calls it."""
-    return str(row.get("incident") or row.get("id") or "")
+    """The id of an incident."""
+    return str(row.get("incident") or "")
 
 
 def incidents(journal: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All incidents of the journal, the newest first."""
     rows = [dict(row) for row in journal.get("incidents") or []]
-    return sorted(rows, key=lambda row: opened(row) or 0, reverse=True)
+    return sorted(rows, key=lambda row: row.get("opened_at") or 0, reverse=True)
 
 
 def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The incidents as a table."""
-    _rows(out, "Incidents", ("incident", "node", "layer", "opened", "outcome", "reason"), [
-        (incident_id(row), row.get("node"), row.get("layer"), when(opened(row)), row.get("outcome") or "open",
-         row.get("reason") or row.get("kind"))
+    heads = ("incident", "node", "layer", "opened", "outcome", "illness")
+    _rows(out, "Incidents", heads, [
+        (incident_id(row), row.get("node"), row.get("layer"), when(row.get("opened_at")),
+         row.get("outcome") or row.get("state"), row.get("reason"))
         for row in rows
     ])  # fmt: skip
 
@@ -187,8 +180,8 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
     out.print(table(f"Incident {clean(incident_id(head))}", ("", ""), list(flat(head))))
     for key, heads in (
         ("decisions", ("at", "admitted", "summary")),
-        ("attempts", ("at", "attempt", "outcome")),
-        ("phases", ("at", "phase", "seconds", "detail")),
+        ("attempts", ("at", "attempt", "rung", "phase", "outcome")),
+        ("phases", ("at", "attempt", "phase", "seconds")),
     ):
         rows = [tuple(readable(row, name) for name in heads) for row in view.get(key, ())]
         if rows:

@@ -251,14 +251,31 @@ def test_status(selfheal: Call, ansible: Ansible) -> None:
         assert words in said
 
 
-def test_the_first_interrupt_explains_and_the_second_leaves(tmp_path: Path) -> None:
+def test_the_first_interrupt_asks_to_go_back_and_the_second_leaves(tmp_path: Path) -> None:
     from selfheal_cluster.follow import Interrupts
 
     said: list[str] = []
-    interrupts = Interrupts(said.append)
-    assert interrupts(tmp_path / "none.json") is False
-    assert "goes on to its end" in said[0]
-    assert interrupts(tmp_path / "none.json") is True
+    asked: list[str] = []
+    state = tmp_path / "state.json"
+    interrupts = Interrupts(said.append, asked.append)
+    interrupts.tick(state)
+    assert interrupts(state) is False
+    assert "asked to go back" in said[0] and asked == [], "no incident is known yet"
+    state.write_text('{"incident": "ei1-7", "phase": "shift"}', encoding="utf-8")
+    interrupts.tick(state)
+    interrupts.tick(state)
+    assert asked == ["ei1-7"], "once, and as soon as there is an incident"
+    assert interrupts(state) is True
+
+
+def test_an_incident_that_reads_as_a_template_is_never_handed_on(tmp_path: Path) -> None:
+    from selfheal_cluster.follow import Interrupts
+
+    asked: list[str] = []
+    state = tmp_path / "state.json"
+    state.write_text('{"incident": "{{ lookup(1) }}"}', encoding="utf-8")
+    Interrupts(lambda line: None, asked.append)(state)
+    assert asked == []
 
 
 def test_a_run_that_is_left_goes_on_by_itself(

@@ -51,6 +51,10 @@ def paused(f: Farm) -> None:
     f["seen"]["monitor"]["journal"]["paused"] = True
 
 
+def fresh(f: Farm) -> None:
+    f["seen"]["monitor"]["journal"]["fresh_journal"] = True
+
+
 def no_journal_host(f: Farm) -> None:
     f["journal_host"] = ""
 
@@ -127,7 +131,7 @@ def different_files(f: Farm) -> None:
 
 
 def no_guard(f: Farm) -> None:
-    f["seen"]["ei3"]["target"]["guard"].update(active=False)
+    f["seen"]["extlb2"]["target"]["guard"].update(active=False)
 
 
 CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
@@ -142,8 +146,9 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("stopped", nagios(fresh=False, reason="not_running"), "blocks", "monitor", "not_running", ""),
     ("slow status", nagios(status_update_interval=10), "weakens", "monitor", "every 10 s", "status_update_interval=1"),
     ("not in nagios", unmonitored, "blocks", "ei2", "no service of this node", "selfheal.cluster.nagios_agent"),
-    ("no journal", no_journal, "blocks", "monitor", "no journal there", "install -d -o selfheal"),
+    ("no journal", no_journal, "blocks", "monitor", "no journal there", "selfheal.cluster.heal_journal"),
     ("paused", paused, "blocks", "monitor", "paused", ""),
+    ("journal not initialised", fresh, "blocks", "monitor", "not initialised", "selfheal.cluster.heal_journal"),
     ("no journal host", no_journal_host, "blocks", "inventory", "which machine keeps it", "selfheal_journal_host"),
     ("clones", clones, "blocks", "ei1, ei2", "same machine-id", "systemd-machine-id-setup"),
     ("own host", on_controller, "blocks", "ei3", "never healed", ""),
@@ -188,7 +193,7 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("config differs", keepalived("extlb2", comparable="d"), "blocks", "extlb", "configured differently", ""),
     ("files differ", different_files, "blocks", "extlb", "haproxy.cfg is not the same", ""),
     ("home unknown", layer(0, preferred=None), "weakens", "extlb", "home is not said", "selfheal_preferred: extlb1"),
-    ("no guard", no_guard, "weakens", "ei3", "no guard", "selfheal.cluster.guard"),
+    ("no guard", no_guard, "weakens", "extlb2", "no guard", "selfheal.cluster.guard"),
 ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def test_the_holder_of_the_address_and_the_rotation_are_shown() -> None:
     assert picture["layers"][0]["holders"] == ["extlb1"]
     assert node(picture, "extlb1")["role"] == {"state": "MASTER", "detail": "priority 200", "address": True}
     assert [place["state"] for place in node(picture, "ei2")["rotation"]] == ["in rotation", "in rotation"]
-    assert picture["guard"] == {"runs_on": ["extlb1", "extlb2", "ei1", "ei2", "ei3"], "not_on": [], "not_known": []}
+    assert picture["guard"] == {"runs_on": ["extlb1", "extlb2"], "not_on": [], "not_known": []}
     assert picture["counts"] == {
         "ok": 5, "suspect": 0, "faulty": 0, "unknown": 0, "layers": 2, "nodes": 5,
         "would_heal_now": 0, "could_heal": 5, "blocks": 0,

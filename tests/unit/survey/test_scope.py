@@ -34,9 +34,11 @@ def test_an_inventory_in_order() -> None:
     assert found["targets"]["lb2"]["socket"] == "/run/x.sock"
     assert found["targets"]["lb1"]["track_file"] == "/var/lib/selfheal/keepalived/VI_1"
     assert found["targets"]["mon"]["journal"] == "/var/lib/selfheal/journal.db"
-    assert found["run"]["balancers"] == "lb1,lb2" == found["run"]["pairs"]
-    assert found["run"]["monitor"] == "mon" == found["run"]["journal"]
-    assert (found["nagios"]["url"], found["nagios"]["user"]) == ("http://mon/cgi", "reader")
+    assert found["run"] == {"all": "ei1,ei2,lb1,lb2,mon", "traffic": "lb1,lb2", "journal": "mon"}
+    assert found["asks"]["lb2"]["balancer"] == {"socket": "/run/x.sock"}
+    assert found["asks"]["lb1"]["keepalived"]["vip"] == "10.0.0.9"
+    assert found["asks"]["mon"]["nagios"]["layers"][0]["nodes"] == ["ei1", "ei2"]
+    assert found["asks"]["ei1"] == {}
     assert (found["addresses"]["ei1"], found["addresses"]["ei2"]) == ("10.0.0.1", "ei2")
 
 
@@ -54,7 +56,7 @@ def test_a_bad_layer_is_told_and_the_others_are_still_asked() -> None:
     broken, good = found["layers"]
     assert "selfheal_port" in broken["problem"] and broken["kind"] == "pool" and broken["nodes"] == ["ei1", "ei2"]
     assert good["problem"] == ""
-    assert found["run"]["pairs"] == "lb1,lb2"
+    assert found["pairs"] == ["lb1", "lb2"]
 
 
 def test_a_node_in_two_layers_is_told_and_the_rest_is_still_surveyed() -> None:
@@ -75,7 +77,7 @@ def test_a_name_that_reads_as_a_pattern_is_left_out_and_told(name: str) -> None:
     groups["all"].append(name)
     hostvars[name] = dict(POOL)
     found = scope(groups, hostvars)
-    assert name not in found["run"]["targets"]
+    assert name not in found["asked"]
     assert any(name == problem["where"] for problem in found["problems"])
 
 
