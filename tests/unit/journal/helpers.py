@@ -9,11 +9,18 @@ from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import initialise
-
 from tests.unit.planner import farm
 
 NOW = farm.NOW
-DESK = {"user": "anna", "host": "desk", "machine_id": "m1", "boot_id": "b1", "pid_namespace": "n1", "pid": 7, "started": 9}
+DESK = {
+    "user": "anna",
+    "host": "desk",
+    "machine_id": "m1",
+    "boot_id": "b1",
+    "pid_namespace": "n1",
+    "pid": 7,
+    "started": 9,
+}
 
 
 def new(folder: Path, initialised: bool = True) -> Journal:

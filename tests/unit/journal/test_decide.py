@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import extend, release, set_flag
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import overview, replay
-
 from tests.unit.journal.helpers import DESK, NOW, new, question, reasons
 from tests.unit.planner import farm
 from tests.unit.planner.test_cases import CASES, load
@@ -131,7 +131,10 @@ def test_a_run_killed_on_this_machine_is_taken_over_under_a_new_epoch(tmp_path: 
         assert (second["admitted"], second["incident"], second["attempt"]) == (True, first["incident"], 2)
         assert second["epoch"] > first["epoch"]
         assert second["resume"]["phase"] == "restart"
-        assert [item["outcome"] for item in journal.rows("SELECT outcome FROM attempts ORDER BY attempt")] == ["interrupted", None]
+        assert [item["outcome"] for item in journal.rows("SELECT outcome FROM attempts ORDER BY attempt")] == [
+            "interrupted",
+            None,
+        ]
         with pytest.raises(SelfhealError) as lost:
             extend(journal, first["incident"], first["epoch"], "verify", 60, NOW + 4)
         assert lost.value.reason == "lease_lost"
@@ -223,7 +226,10 @@ def test_every_stored_decision_replays_the_same(tmp_path: Path) -> None:
         replays = replay(journal, None, 1000)
         assert len(replays) == len(cases)
         assert [item for item in replays if not item["same"]] == []
-        assert {bool(item["admitted"]) for item in overview(journal, NOW, None, 1000, False)["decisions"]} == {True, False}
+        assert {bool(item["admitted"]) for item in overview(journal, NOW, None, 1000, False)["decisions"]} == {
+            True,
+            False,
+        }
 
 
 def test_a_changed_decision_is_found_by_its_hash(tmp_path: Path) -> None:

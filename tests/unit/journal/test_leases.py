@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_lease import SPEC, answer
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_owner import dead_runs, whoami
@@ -20,7 +21,6 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases i
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_words import SPEC as WORDS
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_words import say
-
 from tests.unit.journal.helpers import NOW, new, question, reasons
 
 
@@ -28,7 +28,14 @@ def test_each_phase_extends_to_its_deadline_and_a_margin(tmp_path: Path) -> None
     with new(tmp_path) as journal:
         heal = journal.decide(question(), NOW)
         result = extend(journal, heal["incident"], heal["epoch"], "restart", 60, NOW + 10)
-        assert result == {"held": True, "stop": "", "epoch": heal["epoch"], "deadline": NOW + 100, "node": "ei1", "attempt": 1}
+        assert result == {
+            "held": True,
+            "stop": "",
+            "epoch": heal["epoch"],
+            "deadline": NOW + 100,
+            "node": "ei1",
+            "attempt": 1,
+        }
         assert {item["expires_at"] for item in journal.rows("SELECT expires_at FROM leases")} == {NOW + 100}
         assert journal.rows("SELECT phase, phase_at FROM attempts") == [{"phase": "restart", "phase_at": NOW + 10}]
 
