@@ -118,17 +118,31 @@ class Machine:
         self.holder.wait(10)
         self.log.close()
 
+    def processes(self) -> list[int]:
+        """All processes of keepalived here."""
+        parent = int((self.run_dir / "keepalived.pid").read_text())
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [parent, *map(int, children)]
+
+    def offset(self) -> str:
+        """What the track file holds; empty without one."""
+        path = self.state / "keepalived" / "VI_ext"
+        return path.read_text() if path.exists() else ""
+
+    @staticmethod
+    def python() -> str:
+        """The running Python, as it is seen inside."""
+        python = sys.executable
+        return f"/mnt{python[len(str(REPO)) :]}" if python.startswith(str(REPO)) else python
+
     def module(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Run one of our modules inside, as Ansible would, and return its result."""
-        python = sys.executable
-        if python.startswith(str(REPO)):
-            python = "/mnt" + python[len(str(REPO)) :]
         arguments.setdefault("state_dir", STATE)
         done = subprocess.run(
             self.enter(
                 "env",
                 "PYTHONPATH=/mnt/.dev",
-                python,
+                self.python(),
                 "-m",
                 f"ansible_collections.selfheal.cluster.plugins.modules.{name}",
             ),
@@ -166,10 +180,8 @@ class Pair:
         self.one = Machine("one", folder)
         self.two = Machine("two", folder)
         first, second = (str(machine.holder.pid) for machine in (self.one, self.two))
-        subprocess.run(
-            ["ip", "link", "add", "eth0", "netns", first, "type", "veth"] + ["peer", "name", "eth0", "netns", second],
-            check=True,
-        )
+        wire = f"ip link add eth0 netns {first} type veth peer name eth0 netns {second}"
+        subprocess.run(wire.split(), check=True)
         for number, machine in enumerate((self.one, self.two), start=1):
             machine.run("ip", "addr", "add", f"10.99.7.{number}/24", "dev", "eth0")
             machine.run("ip", "link", "set", "eth0", "up")

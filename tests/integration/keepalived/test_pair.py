@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.keepalived.harness import Pair
+from tests.integration.keepalived.harness import Pair, wait_for
 
 pytestmark = pytest.mark.network
 VIP = "10.99.7.100"
@@ -51,3 +51,113 @@ def test_the_address_moves_to_the_peer_and_home(pair: Pair) -> None:
     assert not pair.two.has_vip()
     assert only(pair.two.info())["hold"] is None
     assert not list((pair.two.state / "holds").glob("*.json"))
+
+
+def test_keepalived_that_is_not_there_is_told_and_its_address_too(pair: Pair) -> None:
+    pair.one.run("ip", "addr", "add", f"{VIP}/32", "dev", "eth0")
+    seen = pair.one.info()
+    assert seen["running"] is False
+    assert seen["instances"] == []
+    assert seen["address_present"] is True
+    assert pair.one.hold()["reason"] == "not_running"
+
+
+def test_a_keepalived_that_does_not_answer_is_unknown(pair: Pair) -> None:
+    pair.start()
+    for pid in pair.two.processes():
+        pair.two.run("kill", "-STOP", str(pid))
+    try:
+        seen = pair.two.info(timeout=0.3)
+        assert only(seen)["state"] == "UNKNOWN"
+        assert only(seen)["adverts_heard"] is False
+        assert seen["error"]
+        assert pair.two.hold()["reason"] == "no_answer"
+        assert pair.two.offset() == ""
+    finally:
+        for pid in pair.two.processes():
+            pair.two.run("kill", "-CONT", str(pid))
+
+
+def test_a_standby_that_hears_nothing_is_not_proven(pair: Pair) -> None:
+    pair.configure(two={"extra": "down_timer_adverts 200"})
+    pair.start()
+    pair.one.run("ip", "link", "set", "eth0", "down")
+    try:
+        assert only(pair.two.info())["adverts_heard"] is False
+        assert pair.two.hold()["reason"] in ("not_backup", "no_preempt")
+        assert pair.two.offset() == ""
+    finally:
+        pair.one.run("ip", "link", "set", "eth0", "up")
+
+
+def test_soft_leaves_the_address_where_a_peer_may_not_preempt(pair: Pair) -> None:
+    pair.configure(two={"extra": "nopreempt"})
+    pair.start()
+    refused = pair.one.hold(mode="soft", timeout=2)
+    assert refused["reason"] == "not_moved", refused
+    assert pair.one.has_vip()
+    assert pair.one.offset() == "0\n"
+    assert not list((pair.one.state / "holds").glob("*.json")), "what was not done leaves no hold"
+    assert pair.two.hold()["reason"] == "no_preempt"
+
+
+def test_hard_moves_the_address_to_a_peer_that_may_not_preempt(pair: Pair) -> None:
+    pair.configure(two={"extra": "nopreempt"})
+    pair.start()
+    moved = pair.one.hold(mode="hard")
+    assert moved["changed"], moved
+    assert moved["after"]["state"] == "FAULT"
+    wait_for(pair.two.has_vip)
+    assert pair.one.hold(state="absent", expect="BACKUP", phase="readmit")["changed"]
+    assert pair.two.has_vip()
+
+
+def test_soft_moves_the_address_and_absent_brings_it_home(pair: Pair) -> None:
+    pair.start()
+    moved = pair.one.hold(mode="soft")
+    assert moved["changed"], moved
+    assert moved["after"]["effective_priority"] == 1
+    assert pair.two.has_vip()
+    home = pair.one.hold(state="absent", expect="MASTER", phase="readmit")
+    assert home["changed"], home
+    assert pair.one.has_vip()
+
+
+def test_refusals_leave_the_pair_alone(pair: Pair) -> None:
+    pair.start()
+    told = pair.two.hold(_ansible_check_mode=True, _ansible_diff=True)
+    assert told["changed"]
+    assert told["after"]["effective_priority"] == 254
+    assert told["diff"]["before"] != told["diff"]["after"]
+    assert pair.two.offset() == ""
+    assert pair.two.hold(epoch=10)["changed"]
+    assert pair.two.hold(epoch=9, state="absent")["reason"] == "stale_epoch"
+    assert pair.two.has_vip()
+    assert pair.two.hold(epoch=11, incident="i2", state="absent", expect="BACKUP")["changed"]
+    (pair.two.state / "keepalived" / "VI_ext").write_text("5\n")
+    assert pair.two.hold(epoch=12)["reason"] == "human_hold"
+    assert pair.two.offset() == "5\n"
+
+
+def test_a_configuration_without_the_track_file_is_told(pair: Pair) -> None:
+    pair.configure(two={"track": ""})
+    pair.start()
+    refused = pair.two.hold()
+    assert refused["reason"] == "no_track_file"
+    assert "weight 1" in refused["msg"]
+    assert only(pair.two.info())["track_file"] is False
+
+
+def test_the_trap_of_a_sync_group_is_seen(pair: Pair) -> None:
+    pair.configure(two={"group": "vrrp_sync_group VG_1 {\n  group {\n    VI_ext\n  }\n}"})
+    pair.start()
+    refused = pair.two.hold()
+    assert refused["reason"] == "no_track_file"
+    assert "VG_1" in refused["msg"]
+    assert pair.two.offset() == ""
+
+
+def test_a_different_configuration_does_not_compare(pair: Pair) -> None:
+    pair.configure(two={"extra": "down_timer_adverts 3"})
+    pair.start()
+    assert pair.one.info()["comparable"] != pair.two.info()["comparable"]
