@@ -139,7 +139,7 @@ FAULTS: dict[str, Fault] = {one.name: one for one in (
     fault("memory", "the service leaks inside its own cgroup until 5 % (16 MB at least) of the machine's memory is "
           "available, and from then on no request gets its buffer: every one is answered 500",
           "restart of the service; mend frees the leak", hook("memory"), EI),
-    fault("cpu", "the service starts 6 children that burn CPU, inside its own cgroup",
+    fault("cpu", "the service starts 6 children that burn CPU (nice 5), inside its own cgroup",
           "restart of the service; mend kills the children", hook("cpu 6"), EI),
     fault("disk", "a file fills the service's partition /var/lib/ei to the last byte",
           "mend removes the file /var/lib/ei/lab-fill; a restart does not",

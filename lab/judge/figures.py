@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from .records import Answer, BalancerSeen, MachineSeen, Mark, ProbeSeen, Sample
 from .spans import out_spans, restarts
 
 SLOW_SECONDS = 1.0  # longer than it asked for by this much
+MOVE_SECONDS = 2.0  # what clients feel of a move is felt this close to it
 SETTLED = 10  # new connections in a row that one balancer answered: the address has moved
 
 
@@ -43,6 +45,7 @@ class Incident:
     slow: int = 0
     cut: int = 0
     longest_gap: float = 0.0
+    moves: list[dict[str, Any]] = field(default_factory=list)
     harm: list[str] = field(default_factory=list)
 
     def seconds(self, begin: float | None, end: float | None) -> float | None:
@@ -113,12 +116,33 @@ def moved(node: str, answers: Sequence[Answer], begin: float, end: float) -> tup
     return None
 
 
+def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[str, Any]]:
+    """Every move of the address, by who answered new connections, and what clients felt of it.
+
+    What was felt is looked for around the move only, so that nothing else of the incident is put down to it.
+    """
+    new = [answer for answer in answers if answer.ok and answer.new and answer.balancer and begin <= answer.sent <= end]
+    found = []
+    for before, after in itertools.pairwise(new):
+        if before.balancer == after.balancer:
+            continue
+        early, late = before.sent - MOVE_SECONDS, after.sent + MOVE_SECONDS
+        near = [answer for answer in answers if early <= answer.sent <= late]
+        bad = [answer for answer in near if not answer.ok]
+        found.append({
+            "at": round(after.sent, 3), "from": before.balancer, "to": after.balancer,
+            "gap": round(longest_gap(near, early, late), 4) if near else 0.0,
+            "failed_new": sum(answer.new for answer in bad), "cut": sum(map(is_cut, bad))})
+    return found
+
+
 def pair_times(incident: Incident, answers: Sequence[Answer], samples: Sequence[Sample],
                within: Sequence[float]) -> None:
     """Traffic safe: the peer answers new connections. Restored: the node is a standby that could take over."""
     found = moved(incident.node, answers, incident.begin, incident.end)
     if found is not None:
         incident.traffic_safe, incident.went_home = found
+    incident.moves = changes(answers, incident.begin, incident.end)
     after = max([incident.traffic_safe or incident.begin, *within])
     units, address = 0, True
     ready = False  # its HAProxy shows a member that is up
@@ -185,8 +209,9 @@ def incidents(farm: Farm, marks: Sequence[Mark], answers: Sequence[Answer], samp
                               and mark.node in ("", cause.node))])
         incident = Incident(cause.node, farm.layer_of(cause.node), cause.label or cause.event, cause.at, limit,
                             cause.at if cause.event == "injected" else None)
-        incident.command = next((mark.at for mark in ordered if mark.event == "command" and mark.node == cause.node
-                                 and cause.at <= mark.at < limit), None)
+        # A command that was refused may be given again: the last one counts.
+        incident.command = max((mark.at for mark in ordered if mark.event == "command" and mark.node == cause.node
+                                and cause.at <= mark.at < limit), default=None)
         within = [at for at in started[cause.node] if cause.at <= at <= limit]
         incident.restarted = within[-1] if within else None
         if farm.kinds.get(incident.layer) == "pair":  # machines are only written when they change: all of them

@@ -38,6 +38,7 @@ HEAD_LIMIT = 16 << 10
 BODY_LIMIT = 1 << 20
 LONGEST_SECONDS = 60.0
 BURN_SLICE = 0.005
+BURN_NICE = "5"  # so that a login still gets a third of the CPU and the node can be healed over SSH
 REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 411: "Length Required",
     413: "Content Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
@@ -126,7 +127,7 @@ class Faults:
     def start_burners(self, count: int) -> None:
         """Children, so that they are in the service's cgroup and a restart of the service ends them."""
         for _ in range(min(max(count, 1), 32) - len(self.burners)):
-            self.burners.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            self.burners.append(subprocess.Popen(["nice", "-n", BURN_NICE, sys.executable, "-c", "while True: pass"]))
 
     def clear(self) -> None:
         self.errors = self.full = False

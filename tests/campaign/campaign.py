@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The parts of the campaign and what each must show. `make prove` runs all of it, `make test` a slice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.judge.figures import percentile
+
+from .driver import Driver, say
+
+#: Plays of the heal in which a run is killed, in order; each stands for a phase.
+KILL_PLAYS = ("Observe", "Confirm", "Shift", "Drain and take evidence", "Restart", "Verify", "Readmit", "Soak")
+#: Real faults among the heals by lb_detach.
+FAULTS = ("memory", "memory", "memory", "cpu", "cpu", "hung", "hung", "errors", "errors", "killed", "killed", "memory")
+MARGIN_SECONDS = 5.0
+GAP_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything."""
+
+    faults: Sequence[str] = FAULTS
+    drills: int = 18
+    bare: int = 30
+    moves: int = 10
+    kills: Sequence[str] = KILL_PLAYS
+    slow_starts: int = 3
+    requests: int = 100_000
+
+
+SLICE = Size(faults=("memory",), drills=4, bare=2, moves=2, kills=(), slow_starts=0, requests=0)
+
+
+@dataclass
+class Row:
+    """One bar of the issue and what was measured against it."""
+
+    what: str
+    bar: str
+    measured: str
+    ok: bool
+
+
+@dataclass
+class Killed:
+    """What was left behind by a run that was killed, and what the command did about it."""
+
+    play: str
+    killed: bool
+    left: dict[str, Any]
+    code: int
+    tries: int
+    whole: bool
+    serving: bool
+
+    @property
+    def ok(self) -> bool:
+        return self.killed and self.code == 0 and self.whole and self.serving
+
+
+@dataclass
+class Facts:
+    """What the campaign itself knows beside the judge's record."""
+
+    codes: dict[str, int] = field(default_factory=dict)
+    bare_seconds: list[float] = field(default_factory=list)
+    slow_bare_seconds: list[float] = field(default_factory=list)
+    slow_since: float = float("inf")
+    rounds_seconds: float = 0.0
+    killed: list[Killed] = field(default_factory=list)
+
+
+def detach(driver: Driver, size: Size, facts: Facts, dice: random.Random) -> None:
+    """Heals of the pool, real and drills in a seeded order, with bare restarts of the same nodes between them."""
+    nodes = driver.farm.layers["ei"]
+    plan = [*size.faults, *["drill"] * size.drills]
+    dice.shuffle(plan)
+    bare_every = len(plan) / size.bare if size.bare else float("inf")
+    bare_done = 0
+    for index, cause in enumerate(plan):
+        node = nodes[index % len(nodes)]
+        run = driver.drill(node) if cause == "drill" else driver.ill(node, cause)
+        facts.codes[f"{index + 1} {cause} {node}"] = run.code
+        say(f"heal {index + 1}/{len(plan)} of {node} ({cause}): "
+            f"{'well' if run.ok else f'exit {run.code}, see {run.log}'}, {run.end - run.begin:.1f} s")
+        while bare_done < size.bare and (bare_done + 1) * bare_every <= index + 1:
+            facts.bare_seconds.append(driver.bare(node))
+            bare_done += 1
+
+
+def slow_start(driver: Driver, size: Size, facts: Facts, seconds: int = 20) -> None:
+    """The same for a service that takes long to start."""
+    if not size.slow_starts:
+        return
+    driver.start_seconds(seconds)
+    try:
+        facts.slow_since = time.time()
+        for index in range(size.slow_starts):
+            node = driver.farm.layers["ei"][index % 3]
+            facts.slow_bare_seconds.append(driver.bare(node))
+            run = driver.drill(node)
+            facts.codes[f"slow start {index + 1} {node}"] = run.code
+            say(f"heal of {node}, which starts in {seconds} s: {'well' if run.ok else f'see {run.log}'}")
+    finally:
+        driver.start_seconds(1)
+        for node in driver.farm.layers["ei"]:
+            driver.bare(node)
+
+
+def moves(driver: Driver, size: Size, facts: Facts) -> None:
+    """Heals of the balancer that holds the address, so that it moves away (and home, if the policy says so)."""
+    done = 0
+    while done < size.moves:
+        node = driver.holder()
+        if not node:
+            raise AssertionError("nobody answers at the virtual IP")
+        driver.mark("move", node, "move")
+        run = driver.heal(node, drill=True)
+        driver.wait_whole()
+        done += 2 if driver.holder() == node else 1
+        driver.mark("end", node)
+        facts.codes[f"move {done} {node}"] = run.code
+        say(f"{done} of {size.moves} moves, from {node}: {'well' if run.ok else f'exit {run.code}, see {run.log}'}")
+        if not run.ok:
+            return
+
+
+def kills(driver: Driver, size: Size, facts: Facts, dice: random.Random) -> None:
+    """kill -9 of the run in each phase, then the command again."""
+    nodes = driver.farm.layers["ei"]
+    for index, play in enumerate(size.kills):
+        node = nodes[index % len(nodes)]
+        driver.mark("drill", node, f"killed in {play}")
+        first = driver.command(node, drill=True, kill_in=play, kill_after=round(dice.uniform(0.05, 0.8), 2))
+        left = {"rotation": driver.rotation(), "answers": driver.answers(node)}
+        again = driver.heal(node, drill=True)
+        whole, serving = driver.wait_whole(60), driver.answers(node)
+        driver.mark("end", node)
+        facts.killed.append(Killed(play, first.killed_in == play, left, again.code, again.tries, whole, serving))
+        say(f"kill -9 in {play}, command again: {'well' if facts.killed[-1].ok else f'see {again.log}'} "
+            f"({again.tries} tries)")
+
+
+def fill(driver: Driver, size: Size) -> None:
+    """Keep sending until there are as many requests as the bar asks for."""
+    while driver.requests() < size.requests:
+        time.sleep(1)  # the judge's client sends meanwhile
+
+
+def campaign(driver: Driver, size: Size) -> tuple[dict[str, Any], Facts]:
+    """All parts under the judge's load; gives the judge's report and the campaign's own facts."""
+    dice = random.Random(driver.seed)
+    facts = Facts(rounds_seconds=driver.rounds_seconds())
+    driver.mend_all()
+    if not driver.wait_whole():
+        raise AssertionError("the farm is not whole before the campaign begins; see lab/up")
+    driver.start_judge()
+    try:
+        detach(driver, size, facts, dice)
+        slow_start(driver, size, facts)
+        moves(driver, size, facts)
+        kills(driver, size, facts, dice)
+        fill(driver, size)
+    finally:
+        driver.stop_judge()
+        driver.mend_all()
+    return driver.verdict(), facts
+
+
+# What was measured against the bars; pure, so that it can be tested without a lab.
+
+REAL = ("memory", "cpu", "hung", "errors", "killed")
+
+
+def spans(incidents: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return sorted(incident["seconds"][name] for incident in incidents if incident["seconds"][name] is not None)
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
+def rows(report: Mapping[str, Any], facts: Facts, size: Size) -> list[Row]:
+    """Every bar of the issue that the campaign can show."""
+    every = report["incidents"]
+    heals = [one for one in every if one["cause"] in (*REAL, "drill") and one["begin"] < facts.slow_since]
+    real = [one for one in heals if one["cause"] != "drill"]
+    drills = [one for one in heals if one["cause"] == "drill"]
+    bare = [one for one in every if one["cause"] == "bare" and one["begin"] < facts.slow_since]
+    moved = [one for one in every if one["cause"] == "move"]
+    wrong = [name for name, code in facts.codes.items() if code != 0]
+    found = [Row("heals by lb_detach that ended well", f"{len(size.faults) + size.drills}, {len(size.faults)} real",
+                 f"{len(heals) - sum('move' not in name for name in wrong)}, {len(real)} real"
+                 + (f"; not: {', '.join(wrong)}" if wrong else ""),
+                 not wrong and len(heals) == len(size.faults) + size.drills)]
+    after = sum(one["failed_after_safe"] for one in heals)
+    unsafe = [one["node"] for one in heals if one["traffic_safe"] is None]
+    found.append(Row("failed after traffic safe", "0", f"{after} of {report['totals']['sent']} requests"
+                     + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""), after == 0 and not unsafe))
+    own = sum(one["failed"] for one in drills)
+    found.append(Row("failed by detach and return themselves (drills)", "0",
+                     f"{own} of {sum(one['sent'] for one in drills)} in {len(drills)} heals", own == 0))
+    if size.requests:
+        found.append(Row("requests", f"at least {size.requests}", str(report["totals"]["sent"]),
+                         report["totals"]["sent"] >= size.requests))
+    if bare:
+        lost = sum(one["failed"] for one in bare)
+        # In a slice of a few restarts luck may have it that none is hit; the bar is for the whole.
+        found.append(Row("failed by the same restarts without detaching", "more than 0",
+                         f"{lost} in {len(bare)} restarts", lost > 0 or len(bare) < 10))
+    found += move_rows(moved, size)
+    found += safe_rows(heals, moved)
+    found += restored_rows(every, drills, facts)
+    if facts.killed:
+        good = sum(one.ok for one in facts.killed)
+        found.append(Row("kill -9 of the run in each phase, then the command again",
+                         f"{len(size.kills)} of {len(size.kills)} end well", f"{good} of {len(facts.killed)}"
+                         + "".join(f"; {one.play}: not" for one in facts.killed if not one.ok),
+                         good == len(size.kills)))
+    found.append(Row("harm", "none", "; ".join(item["what"] for item in report["harm"]) or "none", not report["harm"]))
+    return found
+
+
+def move_rows(moved: Sequence[Mapping[str, Any]], size: Size) -> list[Row]:
+    if not size.moves:
+        return []
+    every = [move for one in moved for move in one["moves"]]
+    worst_new = max((move["failed_new"] for move in every), default=0)
+    worst_gap = max((move["gap"] for move in every), default=0.0)
+    return [Row("moves of the virtual IP", f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
+                f"{len(every)} in {len(moved)} heals; {worst_new} failed at most, "
+                f"gap {milliseconds(worst_gap)} at most; {sum(move['cut'] for move in every)} established connections cut",
+                len(every) >= size.moves and worst_new <= 1 and worst_gap <= GAP_SECONDS)]
+
+
+def safe_rows(heals: Sequence[Mapping[str, Any]], moved: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Command to traffic safe; where the balancer's own check was quicker than the command it is zero."""
+    found = []
+    groups = {cause: [one for one in heals if one["cause"] == cause] for cause in (*REAL, "drill")}
+    for cause, incidents in {**groups, "move": list(moved)}.items():
+        values = sorted(max(0.0, value) for value in spans(incidents, "command_to_safe"))
+        if values:
+            p50, p95 = percentile(values, 50), percentile(values, 95)
+            found.append(Row(f"command to traffic safe: {cause}", "p50 4 s, p95 8 s",
+                             f"p50 {p50:.1f} s, p95 {p95:.1f} s of {len(values)}", p50 <= 4 and p95 <= 8))
+    return found
+
+
+def restored_rows(every: Sequence[Mapping[str, Any]], drills: Sequence[Mapping[str, Any]],
+                  facts: Facts) -> list[Row]:
+    """Each heal against its own drain, the bare restart of the same run and the configured round of checks."""
+    found = []
+    slow = [one for one in every if one["cause"] == "drill" and one["begin"] >= facts.slow_since
+            and one["traffic_safe"] is not None]
+    for name, incidents, bare in (("1 s", drills, facts.bare_seconds), ("20 s", slow, facts.slow_bare_seconds)):
+        if not incidents or not bare:
+            continue
+        typical = percentile(sorted(bare), 50)
+        over = []
+        for one in incidents:
+            took, drain = one["seconds"]["safe_to_restored"], one["seconds"]["drain"] or 0.0
+            over.append(float("inf") if took is None else took - (typical + drain + facts.rounds_seconds))
+        over.sort()
+        found.append(Row(f"redundancy restored, service starts in {name}",
+                         f"bare restart ({typical:.1f} s) + drain + checks ({facts.rounds_seconds:g} s) + 5 s",
+                         f"+ {percentile(over, 50):.1f} s p50, + {over[-1]:.1f} s at most, of {len(over)}",
+                         over[-1] <= MARGIN_SECONDS))
+    return found
