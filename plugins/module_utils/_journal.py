@@ -232,7 +232,8 @@ class Journal:
         text = json.dumps(stored, sort_keys=True, separators=(",", ":"))
         cursor = self.db.execute(
             "INSERT INTO decisions"
-            " (at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " (at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (now, result["node"], layer, result["incident"], result["attempt"], int(result["admitted"]),
              json.dumps(sorted({item["reason"] for item in result["refusals"]})), result["summary"],
              digest_text(text), digest(result["policy"]) if layer else None,

@@ -295,5 +295,6 @@ def _summary(result: Plan) -> str:
     why = "; ".join(result["reasons"][:2]) or without
     tail = "; then a person is called" if result["ends"] == "left_out" else ""
     return "%s %s of layer %s: %s; %s; %s%s" % (
-        "give back" if back else "heal", result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
+        "give back" if back else "heal",
+        result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
     )  # fmt: skip

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import json
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy import effective
@@ -28,10 +30,16 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def policies() -> dict[str, Any]:
+@functools.cache
+def _policies() -> str:
     found = {layer: effective(layer, HOSTVARS, GROUPS) for layer in ("ei", "extlb")}
     for policy in found.values():
         policy["gauges"] = []  # the planner reads verdicts, not gauges
+    return json.dumps(found)
+
+
+def policies() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_policies())
     return found
 
 

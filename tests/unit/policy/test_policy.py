@@ -140,7 +140,7 @@ def test_a_bad_pool_policy_names_layer_variable_and_what_is_allowed(changes: dic
         ({"selfheal_limits": {"max_unavailable": 2}}, "of a pair is 1"),
         ({"selfheal_strategy": "lb_detach"}, "layer extlb"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_bad_pair_policy(changes: dict[str, Any], word: str) -> None:
     with pytest.raises(PolicyError, match="layer extlb") as refused:
