@@ -148,7 +148,7 @@ FAULTS: dict[str, Fault] = {one.name: one for one in (
           "start of the service", script("kill -9 $(main_pid ei.service)"), EI),
     fault("hung", "SIGSTOP to the service's main process: connections are accepted, nothing is answered",
           "restart of the service; mend sends SIGCONT", script("kill -STOP $(main_pid ei.service)"), EI),
-    fault("errors", "the service answers 500 to every request; /health follows after its grace of 15 s",
+    fault("errors", "the service answers 500 to every request; /health follows after its grace of 45 s",
           "restart of the service; mend ends it", hook("errors"), EI),
     fault("cut", "the machine's network cable is taken out of the bridge; its processes go on",
           "reboot of the machine; mend puts the cable back", lambda lab, node: lab.cut(node)),

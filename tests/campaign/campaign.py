@@ -234,9 +234,10 @@ def move_rows(moved: Sequence[Mapping[str, Any]], size: Size) -> list[Row]:
     every = [move for one in moved for move in one["moves"]]
     worst_new = max((move["failed_new"] for move in every), default=0)
     worst_gap = max((move["gap"] for move in every), default=0.0)
+    cut = sum(move["cut"] for move in every)
     return [Row("moves of the virtual IP", f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
                 f"{len(every)} in {len(moved)} heals; {worst_new} failed at most, "
-                f"gap {milliseconds(worst_gap)} at most; {sum(move['cut'] for move in every)} established connections cut",
+                f"gap {milliseconds(worst_gap)} at most; {cut} established connections cut",
                 len(every) >= size.moves and worst_new <= 1 and worst_gap <= GAP_SECONDS)]
 
 
