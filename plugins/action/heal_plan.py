@@ -87,7 +87,7 @@ class ActionModule(ActionBase):
             policies=policies,
             balancers=_seen(hostvars, groups["all"], "selfheal_seen_balancer"),
             keepalived=_seen(hostvars, groups["all"], "selfheal_seen_keepalived"),
-            nagios=next(iter(_seen(hostvars, groups["all"], "selfheal_seen_nagios").values()), None),
+            nagios=_nagios(hostvars, [journal, *groups.get("monitor", []), *groups["all"]]),
             addresses=addresses,
             controller={"node": socket.gethostname(), "host": own},
         )
@@ -119,6 +119,13 @@ def _seen(hostvars: Any, hosts: list[str], name: str) -> dict[str, Any]:
             elif "seen" not in together:  # not reached, or broken: that is the answer to every question
                 seen[host] = together
     return seen
+
+
+def _nagios(hostvars: Any, hosts: list[str]) -> Any:
+    """The answer about Nagios. An unreachable balancer answers every question with its silence: that is not it."""
+    found = list(_seen(hostvars, list(dict.fromkeys(hosts)), "selfheal_seen_nagios").values())
+    good = [result for result in found if not result.get("unreachable") and not result.get("failed")]
+    return next(iter(good or found), None)
 
 
 def _variable(hostvars: Any, host: str, name: str) -> Any:
