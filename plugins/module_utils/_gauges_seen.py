@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, selfheal.cluster contributors
 """From Nagios to verdicts: the bulk queries, and every layer judged on them.
 
-The three queries run side by side, since each costs a big Nagios about a second whatever it returns.
+The queries run side by side, since each costs a big Nagios about a second whatever it returns.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ def look(
     checked = [(entry, _gauges_of(entry)) for entry in layers]  # a wrong gauge is told before Nagios is asked
     if not 0 < reading_age_seconds < 1e9:  # NaN is not within
         raise SelfhealError("invalid_value", "reading_age_seconds must be more than 0.")
-    services, hosts, downtimes = _side_by_side(
-        lambda: client.services(expected=expected_services), client.hosts, client.downtimes
+    asked = _side_by_side(
+        lambda: client.services(expected=expected_services),
+        lambda: client.hosts(parents=False),
+        client.downtimes,
+        client.objects_hosts,  # only the configuration knows parents
     )
+    services, hosts, downtimes, configured = asked
     wanted = {node for entry, _gauges in checked for node in entry["nodes"]}
-    nagios = next(
-        (each.freshness for each in (services, hosts, downtimes) if not each.freshness["fresh"]), services.freshness
-    )
+    nagios = next((each.freshness for each in asked if not each.freshness["fresh"]), services.freshness)
     by_node: Dict[str, List[Mapping[str, Any]]] = {node: [] for node in sorted(wanted)}
     for service in services.items:
         if service["host"] in wanted:
             by_node[service["host"]].append(service)
-    by_host = {host["host"]: host for host in hosts.items}
+    parents = {host["host"]: host["parents"] for host in configured.items}
+    by_host = {host["host"]: {**host, "parents": parents.get(host["host"], [])} for host in hosts.items}
     return {
         "nagios": nagios,
         "verdicts": _verdicts(

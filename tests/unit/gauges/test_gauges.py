@@ -146,12 +146,12 @@ def test_what_an_output_says_about_the_network(output: str, lost: bool) -> None:
 
 
 class Nagios:
-    """Stands in for the client; answers only when all three questions were asked."""
+    """Stands in for the client; answers only when all four questions were asked."""
 
     def __init__(self, services: list[dict[str, Any]], **freshness: Any) -> None:
         self.records = services
         self.freshness = {**FRESH, **freshness}
-        self.together = threading.Barrier(3, timeout=10)
+        self.together = threading.Barrier(4, timeout=10)
         self.expected: Any = "not asked"
 
     def services(self, expected: int | None = None) -> Snapshot:
@@ -159,11 +159,14 @@ class Nagios:
         self.together.wait()
         return Snapshot(self.records, self.freshness)
 
-    def hosts(self) -> Snapshot:
+    def hosts(self, parents: bool = True) -> Snapshot:
+        assert not parents, "parents would be a second query behind this one"
         self.together.wait()
-        hosts = [farm.host(name, {}) for name in ("a", "b", "switch", "elsewhere")]
-        hosts[0]["parents"] = ["switch"]
-        return Snapshot(hosts, FRESH)
+        return Snapshot([farm.host(name, {}) for name in ("a", "b", "switch", "elsewhere")], FRESH)
+
+    def objects_hosts(self) -> Snapshot:
+        self.together.wait()
+        return Snapshot([{"host": "a", "parents": ["switch"]}, {"host": "b", "parents": []}], FRESH)
 
     def downtimes(self) -> Snapshot:
         self.together.wait()
@@ -175,11 +178,12 @@ def seen(nagios: Any, **options: Any) -> dict[str, Any]:
     return look(nagios, layers, lambda: farm.NOW, **options)
 
 
-def test_the_three_questions_are_asked_side_by_side() -> None:
+def test_the_questions_are_asked_side_by_side() -> None:
     result = seen(Nagios(farm.layer({"a": {}, "b": {}, "elsewhere": {}})))
     assert {node: verdict["verdict"] for node, verdict in result["verdicts"].items()} == {"a": "ok", "b": "ok"}
     assert list(result["services"]) == ["a", "b"]
     assert sorted(result["hosts"]) == ["a", "b", "switch"]
+    assert result["hosts"]["a"]["parents"] == ["switch"]
     assert result["downtimes"] == [{"host": "a", "ours": True}]
     assert result["nagios"]["fresh"]
 
