@@ -42,10 +42,8 @@ class ActionModule(ActionBase):
         for line in report.lines(before, state, arguments["step"]):
             self._display.display(line)
         result.update(state)
-        result["changed"] = False
+        result.update(changed=False, exit_message=report.exit_message(state))
         self._write(state)
-        if report.exit_message(state):
-            result.update(failed=True, msg=report.exit_message(state))
         return result
 
     def _write(self, state: dict[str, Any]) -> None:

@@ -70,6 +70,8 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
     watched = target.watched(wanted, every.values())
     state.update(
         journal_host=journal,
+        journal_user=str(hostvars[journal].get("selfheal_journal_user") or "selfheal"),
+        journal_path=str(hostvars[journal].get("selfheal_journal") or "/var/lib/selfheal/journal.db"),
         own_hosts=own,
         watched=watched,
         addresses={host: _address(hostvars[host], host) for host in names["all"]},

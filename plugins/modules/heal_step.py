@@ -41,6 +41,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+exit_message:
+  description: Why the command has to end with a failure, or empty.
+  type: str
+  returned: success
 status:
   description: C(planning), C(checked), C(acting), or the outcome.
   type: str
