@@ -8,6 +8,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import yaml
@@ -28,7 +29,8 @@ def get(url: str) -> tuple[int, str, dict[str, str]]:
 
 
 def holders(lab: Lab) -> list[str]:
-    return [node for node in PAIR if f"{ADDRESS}/" in lab.exec(node, ["ip", "-4", "addr", "show", "dev", "eth0"]).stdout]
+    show = ["ip", "-4", "addr", "show", "dev", "eth0"]
+    return [node for node in PAIR if f"{ADDRESS}/" in lab.exec(node, show).stdout]
 
 
 def read_file(lab: Lab, node: str, path: str) -> str:
@@ -49,10 +51,18 @@ def test_the_farm_answers_through_the_preferred_balancer(at_home: Lab) -> None:
 
 
 def test_keepalived_says_what_the_addresses_say(at_home: Lab) -> None:
-    dump = "rm -f /tmp/keepalived.json; kill -s $(keepalived --signum=JSON) $(cat /run/keepalived.pid); " \
-           "for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s /tmp/keepalived.json ] && break; sleep 0.1; done; cat /tmp/keepalived.json"
-    states = {node: json.loads(at_home.exec(node, ["sh", "-c", dump]).stdout)[0]["data"] for node in PAIR}
-    assert [states[node]["state"] for node in PAIR] == [2, 1], "MASTER and BACKUP"
+    states: dict[str, dict[str, int]] = {}
+
+    def dumped() -> bool:
+        """Ask again when the dump was read half written, or by the guard before us."""
+        for node in PAIR:
+            at_home.exec(node, ["sh", "-c", "kill -s $(keepalived --signum=JSON) $(cat /run/keepalived.pid)"])
+            with suppress(json.JSONDecodeError):
+                text = at_home.exec(node, ["cat", "/tmp/keepalived.json"], check=False).stdout
+                states[node] = json.loads(text)[0]["data"]
+        return [states[node]["state"] for node in PAIR if node in states] == [2, 1]  # MASTER and BACKUP
+
+    assert wait_until(dumped, 10, pause=0.2), states
     assert [states[node]["base_priority"] for node in PAIR] == [250, 200]
     assert read_file(at_home, "extlb1", "/var/lib/selfheal/keepalived/VI_ext").strip() == "0"
 
@@ -60,7 +70,8 @@ def test_keepalived_says_what_the_addresses_say(at_home: Lab) -> None:
 def test_both_balancers_have_the_same_configuration_and_see_all_members(at_home: Lab) -> None:
     assert len({read_file(at_home, node, "/etc/haproxy/haproxy.cfg") for node in PAIR}) == 1
     for node in PAIR:
-        state = at_home.exec(node, ["sh", "-c", "echo show servers state be_ei | socat - /run/haproxy/admin.sock"]).stdout
+        ask = "echo show servers state be_ei | socat - /run/haproxy/admin.sock"
+        state = at_home.exec(node, ["sh", "-c", ask]).stdout
         operational = re.findall(r"^\d+ be_ei \d+ (\S+) \S+ (\d)", state, re.MULTILINE)
         assert operational == [(member, "2") for member in POOL]
         status, body, _headers = get(f"http://{at_home.address(node)}:8404/stats;csv")
@@ -75,14 +86,17 @@ def test_the_configuration_tests_of_the_policy_pass_and_fail(at_home: Lab) -> No
     for argv in policy["selfheal_config_test"]:
         at_home.exec("extlb2", argv)
         path = next(word for word in argv if word in broken)
-        at_home.exec("extlb2", ["sh", "-c", f"sed 's/^}}/}} }} nonsense {{/; s/^backend/nonsense/' {path} > {broken[path]}"])
+        spoil = f"sed 's/priority 200/priority 999/; s/^backend/nonsense/' {path} > {broken[path]}"
+        at_home.exec("extlb2", ["sh", "-c", spoil])
         spoilt = [broken.get(word, word) for word in argv]
         assert at_home.exec("extlb2", spoilt, check=False).returncode != 0
 
 
 def test_the_monitor_belongs_to_the_healer(at_home: Lab) -> None:
-    shown = at_home.exec("monitor", ["stat", "-c", "%U:%G %a", "/var/lib/selfheal", "/etc/selfheal/nagios.password"]).stdout
-    assert shown.splitlines() == ["selfheal:selfheal 750", "root:selfheal 640"]
+    paths = ["/var/lib/selfheal", "/etc/selfheal", "/etc/selfheal/nagios.password", "/var/lib/selfheal/journal.db"]
+    shown = at_home.exec("monitor", ["stat", "-c", "%U:%G %a", *paths]).stdout
+    assert shown.splitlines() == ["selfheal:selfheal 750", "root:selfheal 750", "root:selfheal 640",
+                                  "selfheal:selfheal 600"]
     assert len(read_file(at_home, "monitor", "/etc/selfheal/nagios.password").strip()) == 24
 
 
