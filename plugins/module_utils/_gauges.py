@@ -32,9 +32,11 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model imp
     validate_gauges,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_reading import (
+    VERDICTS,
     History,
     Item,
     Moment,
+    Sheet,
     judge_host,
     judge_state,
     judge_values,
@@ -45,11 +47,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import 
 
 __all__ = ["DEFAULT_GAUGES", "KINDS", "READING_AGE_SECONDS", "VERDICTS", "Gauge", "evaluate", "validate_gauges"]
 
-VERDICTS = ("faulty", "suspect", "unknown", "ok")
-"""Worst first."""
 READING_AGE_SECONDS = 60.0
 _HIGH = ("faulty", "suspect")
-_RANK = {verdict: rank for rank, verdict in enumerate(VERDICTS)}
 _Services = Union[Iterable[Mapping[str, Any]], Mapping[str, Iterable[Mapping[str, Any]]]]
 
 
@@ -77,18 +76,17 @@ def evaluate(
     services = _by_node(readings, nodes)
     past = _by_series(history)
     matching = _Matching(gauges)
-    judged: Dict[str, List[Item]] = {}
-    read: Dict[str, Set[str]] = {}
+    sheets: Dict[str, Sheet] = {}
     for node, own in services.items():
         healed = since.get(node) if isinstance(since, Mapping) else since
         moment = Moment(now, healed, reading_age_seconds)
         host = hosts.get(node) if hosts else None
-        judged[node], read[node] = _judge_node(matching, own, host, moment, past.get(node), perfdata)
-    _add_missing(gauges, judged, read, hosts is not None, now)
-    for items in judged.values():
-        _hold_against_each_other(items)
-    loaded = _compare_twins(gauges, judged, services, hosts or {})
-    return {node: _verdict(node, items, services[node], node in loaded) for node, items in judged.items()}
+        sheets[node] = _read_node(matching, own, host, moment, past.get(node), perfdata)
+    _add_missing(gauges, sheets, hosts is not None, now)
+    for sheet in sheets.values():
+        _hold_against_each_other(sheet)
+    loaded = _compare_twins(gauges, sheets, services, hosts or {})
+    return {node: _verdict(node, sheet, bool(services[node]), node in loaded) for node, sheet in sheets.items()}
 
 
 def _by_node(readings: _Services, nodes: Optional[Iterable[str]]) -> Dict[str, List[Mapping[str, Any]]]:
@@ -138,18 +136,16 @@ class _Matching:
         return found
 
 
-def _judge_node(
+def _read_node(
     matching: _Matching,
     services: Sequence[Mapping[str, Any]],
     host: Optional[Mapping[str, Any]],
     moment: Moment,
     history: Optional[History],
     perfdata: Optional[Mapping[Tuple[str, str], Perfdata]],
-) -> Tuple[List[Item], Set[str]]:
-    """The readings of a node, and the names of the gauges that had their say, if only to find nothing."""
-    items: List[Item] = []
-    lacking: List[Item] = []
-    read: Set[str] = set()
+) -> Sheet:
+    """Every gauge on every probe of a node."""
+    sheet = Sheet()
     for service in services:
         name = service["service"]
         gauges = matching.of(name)
@@ -158,63 +154,53 @@ def _judge_node(
         why = unreadable(service, moment)
         parsed: Optional[Perfdata] = None
         for gauge in gauges:
-            read.add(gauge.name)
+            sheet.read.add(gauge.name)
             if gauge.read == "state":
-                items.append(judge_state(gauge, service, moment))
+                judge_state(gauge, service, moment, sheet)
                 continue
             if parsed is None:
                 parsed = perfdata.get((service["host"], name)) if perfdata else None
                 if parsed is None:
                     parsed = parse(service.get("perf_data"))
-            for item in judge_values(gauge, service, parsed, why, moment, history):
-                (lacking if item.lacking else items).append(item)
-    for item in lacking:  # "Disk I/O" beside "Disk /": a probe without the label matters only if no other has it
-        if not any(other.gauge is item.gauge for other in items):
-            items.append(item)
+            judge_values(gauge, service, parsed, why, moment, history, sheet)
+    for item in sheet.lacking:  # "Disk I/O" beside "Disk /": a probe without the label matters only if no other has it
+        if not sheet.worst(item.gauge):
+            sheet.doubt(item)
     if host is not None:
         for gauge in matching.of_hosts:
-            said = judge_host(gauge, host, moment)
-            if said is not None:
-                items.append(said)
-                read.add(gauge.name)
-    return items, read
+            judge_host(gauge, host, moment, sheet)
+    return sheet
 
 
-def _add_missing(
-    gauges: Sequence[Gauge],
-    judged: Mapping[str, List[Item]],
-    read: Mapping[str, Set[str]],
-    with_hosts: bool,
-    now: float,
-) -> None:
+def _add_missing(gauges: Sequence[Gauge], sheets: Mapping[str, Sheet], with_hosts: bool, now: float) -> None:
     """A gauge that a node gives no reading for is unknown there, if it is required or if a twin has it."""
-    anywhere: Set[str] = set().union(*read.values())
+    anywhere: Set[str] = set().union(*(sheet.read for sheet in sheets.values()))
     wanted = [
         gauge
         for gauge in gauges
         if (gauge.read != "host" and gauge.name in anywhere)
         or (gauge.required and (with_hosts or gauge.read != "host"))
     ]
-    for node, names in read.items():
-        if len(names) >= len(wanted) and names.issuperset(gauge.name for gauge in wanted):
+    names = {gauge.name for gauge in wanted}
+    for sheet in sheets.values():
+        if names <= sheet.read:
             continue
         for gauge in wanted:
-            if gauge.name not in names:
+            if gauge.name not in sheet.read:
                 what = "Nagios shows no state of the host" if gauge.read == "host" else "no service gives it a reading"
                 blank = record(gauge, {}, "", None, gauge.sources[0].unit if gauge.sources else "", now, "unknown")
-                judged[node].append(Item(gauge, blank, f"{gauge.name}: {what}."))
+                sheet.doubt(Item(gauge, blank, f"{gauge.name}: {what}."))
 
 
-def _hold_against_each_other(items: Sequence[Item]) -> None:
+def _hold_against_each_other(sheet: Sheet) -> None:
     """Readings of one node that explain or contradict each other."""
-    doubtful = [item for item in items if item.reason]
-    if not doubtful:
+    if not sheet.doubts:
         return
-    answers = any(item.kind == "service" and item.gauge.read == "state" and item.verdict == "ok" for item in items)
-    failing = any(item.kind == "service" and item.verdict == "faulty" for item in doubtful)
-    away = any(item.trouble == "unreachable" for item in doubtful)
-    starved = any(item.trouble == "starved" for item in doubtful)
-    for item in doubtful:
+    answers = any(gauge.kind == "service" and gauge.read == "state" for gauge in sheet.fine.values())
+    failing = any(item.kind == "service" and item.verdict == "faulty" for item in sheet.doubts)
+    away = any(item.trouble == "unreachable" for item in sheet.doubts)
+    starved = any(item.trouble == "starved" for item in sheet.doubts)
+    for item in sheet.doubts:
         reason = item.reason[:-1]
         if item.kind == "connectivity" and item.verdict == "faulty" and answers and item.gauge.read != "value":
             item.rewrite("suspect", f"{reason}, but the service answers.")
@@ -228,25 +214,25 @@ def _hold_against_each_other(items: Sequence[Item]) -> None:
 
 def _compare_twins(
     gauges: Sequence[Gauge],
-    judged: Mapping[str, Sequence[Item]],
+    sheets: Mapping[str, Sheet],
     services: Mapping[str, Sequence[Mapping[str, Any]]],
     hosts: Mapping[str, Mapping[str, Any]],
 ) -> Set[str]:
     """Invariant 5: take back what is load rather than illness; returns the nodes under load."""
     loaded: Set[str] = set()
-    if len(judged) < 2:
+    if len(sheets) < 2:
         return loaded
     for gauge in gauges:
         if not gauge.load:
             continue
-        worst = {node: _worst(items, gauge) for node, items in judged.items()}
+        worst = {node: sheet.worst(gauge) for node, sheet in sheets.items()}
         high = [node for node, verdict in worst.items() if verdict in _HIGH]
         if not high:
             continue
         telling = {
             node
             for node, verdict in worst.items()
-            if verdict in ("ok", *_HIGH) and _carries_load(judged[node], services[node], hosts.get(node))
+            if verdict in ("ok", *_HIGH) and _carries_load(sheets[node], services[node], hosts.get(node))
         }
         for node in high:
             twins = telling - {node}
@@ -257,62 +243,51 @@ def _compare_twins(
                 loaded.add(node)
             else:
                 continue
-            for item in judged[node]:
+            for item in sheets[node].doubts:
                 if item.gauge is gauge and item.verdict in _HIGH and not item.settling:
                     item.rewrite("suspect", f"{item.reason[:-1]}; {note}.")
     return loaded
 
 
-def _worst(items: Iterable[Item], gauge: Gauge) -> str:
-    verdicts = [item.reading["verdict"] for item in items if item.gauge is gauge and not item.settling]
-    if len(verdicts) < 2:
-        return verdicts[0] if verdicts else ""
-    return str(min(verdicts, key=_RANK.__getitem__))
-
-
-def _carries_load(
-    items: Sequence[Item], services: Sequence[Mapping[str, Any]], host: Optional[Mapping[str, Any]]
-) -> bool:
+def _carries_load(sheet: Sheet, services: Sequence[Mapping[str, Any]], host: Optional[Mapping[str, Any]]) -> bool:
     """Whether a node serves as far as can be told: not in downtime, and neither service nor network is in doubt."""
     if (host is not None and host.get("downtime_depth")) or any(service.get("downtime_depth") for service in services):
         return False
     return not any(
-        item.reason and not item.gauge.load and item.kind in ("service", "connectivity") and item.verdict in _HIGH
-        for item in items
+        not item.gauge.load and item.kind in ("service", "connectivity") and item.verdict in _HIGH
+        for item in sheet.doubts
     )
 
 
-def _verdict(node: str, items: Sequence[Item], services: Sequence[Mapping[str, Any]], loaded: bool) -> Dict[str, Any]:
-    readings = [item.reading for item in items]
-    doubtful = [item for item in items if item.reason]
-    counted = [item for item in doubtful if not item.settling]
-    verdict, kind = "ok", None
-    if len(doubtful) - len(counted) == len(items):  # settling readings alone prove nothing
-        verdict = "unknown"
-    elif counted:
-        verdict = min((item.verdict for item in counted), key=_RANK.__getitem__)
+def _verdict(node: str, sheet: Sheet, shown: bool, loaded: bool) -> Dict[str, Any]:
+    counted = [item for item in sheet.doubts if not item.settling]  # settling readings alone prove nothing
+    verdict = (
+        min((item.verdict for item in counted), key=VERDICTS.index) if counted else "ok" if sheet.fine else "unknown"
+    )
+    kind = None
     if verdict in _HIGH:
         kind = min((item.kind for item in counted if item.verdict == verdict), key=KINDS.index)
-    reasons = _reasons(node, sorted(doubtful, key=lambda item: _RANK[item.verdict]), items) if doubtful else []
-    if not items:
-        what = "none of its services is read by a gauge" if services else "Nagios shows no service of this node"
+    reasons = _reasons(node, sheet) if sheet.doubts else []
+    if not sheet.readings:
+        what = "none of its services is read by a gauge" if shown else "Nagios shows no service of this node"
         reasons = [f"Nothing is known: {what}."]
     return {
         "node": node,
         "verdict": verdict,
         "kind": kind,
         "reasons": reasons,
-        "readings": readings,
+        "readings": sheet.readings,
         "layer_load": loaded,
     }
 
 
-def _reasons(node: str, ordered: Sequence[Item], items: Sequence[Item]) -> List[str]:
+def _reasons(node: str, sheet: Sheet) -> List[str]:
     """The reasons, worst first; an agent that is away is said once and not for every probe behind it."""
+    ordered = sorted(sheet.doubts, key=lambda item: VERDICTS.index(item.verdict))
     away = sorted({item.reading["service"] for item in ordered if item.trouble == "unreachable"})
     if len(away) < 2:
         return list(dict.fromkeys(item.reason for item in ordered))
-    fine = [item.gauge.name for item in items if item.gauge.read == "state" and item.verdict == "ok"]
+    fine = [gauge.name for gauge in sheet.fine.values() if gauge.read == "state"]
     rest = f"; {' and '.join(fine)} {'are' if len(fine) > 1 else 'is'} fine" if fine else ""
     told = f"The agent (NRPE) of {node} does not answer, so {', '.join(away)} are unknown{rest}."
     return list(dict.fromkeys(told if item.trouble == "unreachable" else item.reason for item in ordered))

@@ -8,12 +8,14 @@ unknown, whatever Nagios calls it: Nagios says CRITICAL when a plugin could not 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_agent import agent_trouble, no_network
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import Gauge, Source
 from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import Metric, Perfdata
 
+VERDICTS = ("faulty", "suspect", "unknown", "ok")
+"""Worst first."""
 SETTLE_SECONDS = 60.0
 """Attempts that Nagios counted before a heal prove nothing; this long after it, its hard state does again."""
 FUTURE_SECONDS = 60.0
@@ -34,21 +36,20 @@ class Moment(NamedTuple):
 
 
 class Item:
-    """A judged reading, rewritten as it is held against others.
+    """A reading that is not plainly ok, rewritten as it is held against others.
 
-    ``reading`` is the record for results; ``reason`` a sentence unless it is plainly ok; ``trouble`` what the output
-    says about the way to the node; ``lacking`` a sound probe without the label; ``settling`` keeps it out of verdicts.
+    ``reading`` is the record for results; ``reason`` a sentence for people; ``trouble`` what the output
+    says about the way to the node; ``settling`` keeps it out of verdicts.
     """
 
-    __slots__ = ("gauge", "kind", "lacking", "reading", "reason", "settling", "trouble")
+    __slots__ = ("gauge", "kind", "reading", "reason", "settling", "trouble")
 
-    def __init__(self, gauge: Gauge, reading: Dict[str, Any], reason: str = "", trouble: str = "") -> None:
+    def __init__(self, gauge: Gauge, reading: Dict[str, Any], reason: str, trouble: str = "") -> None:
         self.gauge = gauge
         self.kind = gauge.kind
         self.reading = reading
         self.reason = reason
         self.trouble = trouble
-        self.lacking = False
         self.settling = False
 
     @property
@@ -61,6 +62,36 @@ class Item:
         self.reading["verdict"] = verdict
         self.reason = reason
         self.kind = kind or self.kind
+
+
+class Sheet:
+    """What is read on one node. Most readings of a farm are ok, so those are records and nothing more.
+
+    ``fine`` are the gauges with a reading that is ok, ``doubts`` the readings that are not; ``lacking`` are sound
+    probes without the label of a gauge; ``read`` are the names of the gauges that had their say, if only to find
+    nothing to measure.
+    """
+
+    __slots__ = ("doubts", "fine", "lacking", "read", "readings")
+
+    def __init__(self) -> None:
+        self.readings: List[Dict[str, Any]] = []
+        self.fine: Dict[str, Gauge] = {}
+        self.doubts: List[Item] = []
+        self.lacking: List[Item] = []
+        self.read: Set[str] = set()
+
+    def doubt(self, item: Item) -> None:
+        """Add a reading that is not ok."""
+        self.readings.append(item.reading)
+        self.doubts.append(item)
+
+    def worst(self, gauge: Gauge) -> str:
+        """The worst verdict of one gauge; empty when it has none."""
+        found = [item.verdict for item in self.doubts if item.gauge is gauge and not item.settling]
+        if gauge.name in self.fine:
+            found.append("ok")
+        return min(found, key=VERDICTS.index) if found else ""
 
 
 def unreadable(service: Mapping[str, Any], moment: Moment, max_age: Optional[float] = None) -> str:
@@ -112,11 +143,15 @@ def record(
     }
 
 
-def judge_state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Item:
+def judge_state(gauge: Gauge, service: Mapping[str, Any], moment: Moment, sheet: Sheet) -> None:
     """A gauge that takes Nagios' word: soft is suspect, hard is faulty."""
     verdict, said, trouble = _state(gauge, service, moment)
-    reason = f"{gauge.name}: {said}." if said else ""
-    return Item(gauge, record(gauge, service, "", None, "", moment.now, verdict), reason, trouble)
+    found = record(gauge, service, "", None, "", moment.now, verdict)
+    if verdict == "ok":
+        sheet.readings.append(found)
+        sheet.fine[gauge.name] = gauge
+    else:
+        sheet.doubt(Item(gauge, found, f"{gauge.name}: {said}.", trouble))
 
 
 def _state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[str, str, str]:
@@ -145,20 +180,30 @@ def _state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[st
     return "faulty", f"{said} for sure (hard)", "no_network" if no_network(str(service.get("output") or "")) else ""
 
 
-def judge_host(gauge: Gauge, host: Mapping[str, Any], moment: Moment) -> Optional[Item]:
-    """The state of the host itself. None when it says nothing: hosts are checked rarely, and up is no news then."""
+def judge_host(gauge: Gauge, host: Mapping[str, Any], moment: Moment, sheet: Sheet) -> None:
+    """The state of the host itself. Hosts are checked rarely: an old or missing "up" says nothing, and is no doubt."""
     states = {"up": "ok", "down": "critical", "unreachable": "unknown"}
     service = dict(host, status=states.get(str(host.get("status")), "pending"), service="")
-    if host.get("status") == "unreachable" and not unreadable(service, moment, gauge.max_age_seconds):
-        reason = f"{gauge.name}: Nagios cannot see the host, because a parent of it is down."
-        return Item(gauge, record(gauge, service, "", None, "", moment.now, "unknown"), reason)
-    item = judge_state(gauge, service, moment)
-    return None if item.verdict == "unknown" and host.get("status") != "down" else item
+    why = unreadable(service, moment, gauge.max_age_seconds)
+    if why and host.get("status") != "down":
+        return
+    sheet.read.add(gauge.name)
+    if host.get("status") == "unreachable":
+        found = record(gauge, service, "", None, "", moment.now, "unknown")
+        sheet.doubt(Item(gauge, found, f"{gauge.name}: Nagios cannot see the host, because a parent of it is down."))
+    else:
+        judge_state(gauge, service, moment, sheet)
 
 
 def judge_values(
-    gauge: Gauge, service: Mapping[str, Any], perfdata: Perfdata, why: str, moment: Moment, history: Optional[History]
-) -> List[Item]:
+    gauge: Gauge,
+    service: Mapping[str, Any],
+    perfdata: Perfdata,
+    why: str,
+    moment: Moment,
+    history: Optional[History],
+    sheet: Sheet,
+) -> None:
     """The numbers that a gauge finds in a probe, judged; one unknown reading when it should find some and does not.
 
     ``why`` is what :func:`unreadable` said about the probe; a gauge with a limit of its own asks again.
@@ -166,62 +211,70 @@ def judge_values(
     if gauge.max_age_seconds is not None:
         why = unreadable(service, moment, gauge.max_age_seconds)
     if why:
-        return [_blank(gauge, service, moment, why)]
+        sheet.doubt(_blank(gauge, service, moment, why))
+        return
     status = service["status"]
     metrics, broken = perfdata
     if not metrics or status not in ("ok", "warning", "critical"):
-        if gauge.optional and status == "ok":
-            return []
-        why, trouble = untold(service) if status != "ok" else ("", "")
-        return [_blank(gauge, service, moment, why or f"gave no number (Nagios calls it {status})", trouble)]
+        if not (gauge.optional and status == "ok"):
+            why, trouble = untold(service) if status != "ok" else ("", "")
+            why = why or f"gave no number (Nagios calls it {status})"
+            sheet.doubt(_blank(gauge, service, moment, why, trouble))
+        return
     doubts: List[Item] = []
     idle = False  # a label is there, but its maximum is 0: no swap, a bind mount
     for source in gauge.sources:
-        values: List[Item] = []
-        for metric in _chosen(source, metrics):
+        if source.pattern is None:
+            metric = metrics.get(source.label)
+            if metric is None:
+                continue
+            chosen: Sequence[Metric] = (metric,)
+        else:
+            chosen = [metric for label, metric in metrics.items() if _matches(source, label)]
+        found = False
+        for metric in chosen:
             value, doubt = number(source, metric, metrics)
             if value is not None:
-                values.append(_judge_value(gauge, source, service, metric.label, value, moment, history))
+                found = True
+                if value < source.clear_at if source.high else value > source.clear_at:  # at the mark is not clear
+                    ok = record(gauge, service, metric.label, value, source.unit, moment.now, "ok")
+                    sheet.readings.append(ok)
+                    sheet.fine[gauge.name] = gauge
+                else:
+                    sheet.doubt(_judge_value(gauge, source, service, metric.label, value, moment, history))
             elif doubt:
                 doubts.append(_blank(gauge, service, moment, doubt, label=metric.label))
             else:
                 idle = True
-        if broken and source.pattern:
+        if broken and source.pattern is not None:
             doubts += [_blank(gauge, service, moment, "is broken", label=label) for label in _lost(source, broken)]
-        if values:
-            return values + [item for item in doubts if source.pattern]
+        if found:
+            for item in doubts if source.pattern is not None else ():
+                sheet.doubt(item)
+            return
     if doubts:
-        return doubts
-    if idle or (gauge.optional and status == "ok"):
-        return []
-    wanted = " or ".join(dict.fromkeys(source.label for source in gauge.sources))
-    item = _blank(gauge, service, moment, f"has no usable number called {wanted}")
-    item.lacking = not broken
-    return [item]
+        for item in doubts:
+            sheet.doubt(item)
+    elif not idle and not (gauge.optional and status == "ok"):
+        wanted = " or ".join(dict.fromkeys(source.label for source in gauge.sources))
+        item = _blank(gauge, service, moment, f"has no usable number called {wanted}")
+        if broken:
+            sheet.doubt(item)
+        else:
+            sheet.lacking.append(item)
 
 
-def _chosen(source: Source, metrics: Mapping[str, Metric]) -> Sequence[Metric]:
-    if source.pattern is None:
-        metric = metrics.get(source.label)
-        return () if metric is None else (metric,)
-    matches, ignore = source.pattern.match, source.ignore
-    return [
-        metric
-        for label, metric in metrics.items()
-        if matches(label) and not (ignore is not None and ignore.match(label))
-    ]
+def _matches(source: Source, label: str) -> bool:
+    """Whether a source with a pattern reads this label."""
+    if source.pattern is None or not source.pattern.match(label):
+        return False
+    return source.ignore is None or not source.ignore.match(label)
 
 
 def _lost(source: Source, broken: Sequence[str]) -> List[str]:
     """Labels of broken tokens that the source would have read, had they been whole."""
     labels = [token.partition("=")[0].strip("'") for token in broken if "=" in token]
-    return [
-        label
-        for label in labels
-        if source.pattern is not None
-        and source.pattern.match(label)
-        and not (source.ignore is not None and source.ignore.match(label))
-    ]
+    return [label for label in labels if _matches(source, label)]
 
 
 def _blank(
@@ -267,9 +320,8 @@ def _judge_value(
     moment: Moment,
     history: Optional[History],
 ) -> Item:
-    item = Item(gauge, record(gauge, service, label, value, source.unit, moment.now, "ok"))
-    if value < source.clear_at if source.high else value > source.clear_at:  # at the mark itself is not clear
-        return item
+    """A number that is not clear: raised or in the zone, and whether it lasts."""
+    item = Item(gauge, record(gauge, service, label, value, source.unit, moment.now, "suspect"), "")
     name = str(service["service"])
     said = f"{gauge.name}: {label} of {name} is {shown(value, source.unit)}"
     marks = f"raised at {shown(source.raise_at, source.unit)}, clear at {shown(source.clear_at, source.unit)}"
