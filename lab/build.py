@@ -229,6 +229,7 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
         _each(lambda node: remove_machine(lab, node), wrong)
         changed = host.ensure_bridge(lab, str(wanted["bridge_address"]))
         changed |= host.ensure_key(lab)
+        changed |= host.ensure_inotify()
         missing = sorted(set(machines) - found_nodes(lab))
         _each(lambda node: make_machine(lab, node, machines[node], lower), missing)
         changed |= host.write_known_hosts(lab, {node: spec["address"] for node, spec in machines.items()})
@@ -252,6 +253,7 @@ def down(lab: Lab) -> dict[str, Any]:
         _each(lambda node: remove_machine(lab, node), nodes)
         changed |= host.remove_bridge(lab)
         changed |= host.end_lxcfs()
+        changed |= host.restore_inotify()
         if lab.state.exists():
             base.unmount_below(lab.state)
             if base.mounts_below(lab.state):

@@ -20,6 +20,10 @@ from lab.machines import DEFAULT_NAME, Lab, LabError, lxc_cgroups, run, wait_unt
 LXCFS = Path("/var/lib/lxcfs")
 #: Remembers the lxcfs that a lab started, so that only that one is ended.
 LXCFS_MARK = Path("/run/selfheal-lab/lxcfs.json")
+#: Each systemd takes about six of these from root's share; Debian's 128 end at twenty machines.
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_WANTED = 1024
+INOTIFY_MARK = Path("/run/selfheal-lab/inotify-before")
 LAB_DIR = Path(__file__).resolve().parent
 
 
@@ -54,9 +58,35 @@ def ensure_lxcfs() -> bool:
     return True
 
 
+def ensure_inotify() -> bool:
+    """Raise the host's limit of inotify instances if it is too low for many machines; the old value is kept."""
+    before = int(INOTIFY.read_text())
+    if before >= INOTIFY_WANTED:
+        return False
+    INOTIFY_MARK.parent.mkdir(parents=True, exist_ok=True)
+    INOTIFY_MARK.write_text(str(before))
+    INOTIFY.write_text(str(INOTIFY_WANTED))
+    return True
+
+
+def lxc_is_used() -> bool:
+    """Whether any LXC machine is left on this host, of whatever lab or owner."""
+    return any(lxc_cgroups(re.compile(r"lxc\.(payload|monitor)\..+")))
+
+
+def restore_inotify() -> bool:
+    """Give the host its own limit back, if it is still ours and no LXC machine is left."""
+    if not INOTIFY_MARK.exists() or lxc_is_used():
+        return False
+    if int(INOTIFY.read_text()) == INOTIFY_WANTED:
+        INOTIFY.write_text(INOTIFY_MARK.read_text())
+    INOTIFY_MARK.unlink()
+    return True
+
+
 def end_lxcfs() -> bool:
     """End lxcfs if a lab started it and no LXC machine at all is left that could use it."""
-    if not LXCFS_MARK.exists() or any(lxc_cgroups(re.compile(r"lxc\.(payload|monitor)\..+"))):
+    if not LXCFS_MARK.exists() or lxc_is_used():
         return False
     mark = json.loads(LXCFS_MARK.read_text())
     pid = int(mark["pid"])
