@@ -145,13 +145,11 @@ def _minimum(case: Case, counts: Mapping[str, int], floor: int) -> None:
                 "on %s only %d of %d would stay (%s), needed are %d"
                 % (name, count, len(case.policy["nodes"]), names(stay), floor),
             )
+        # A backend of its own may be smaller than the layer. When enough members serve everywhere, only a backend
+        # that has nobody but the target can be emptied.
         for backend, members in _by_backend(case, name).items():
-            left = [node for node, server in members.items() if node != case.node and serving(server)]
-            if not left and count:
+            if count and not any(node != case.node and serving(server) for node, server in members.items()):
                 case.refuse("last_member", "backend %s on %s would have no member left" % (backend, name))
-            elif count >= floor and len(left) < len(members) - case.limits["max_unavailable"]:
-                case.refuse("below_minimum", "in backend %s on %s only %d of %d would stay"
-                            % (backend, name, len(left), len(members)))  # fmt: skip
 
 
 def _by_backend(case: Case, balancer: str) -> Dict[str, Dict[str, Server]]:
