@@ -93,7 +93,8 @@ def _plan(state: Mapping[str, Any]) -> List[str]:
     out = []
     if state.get("summary"):
         out.append("selfheal  plan: {}".format(state["summary"]))
-    out += [f"selfheal    would: {text}" for text in state.get("would") or []]
+    if state["status"] != "acting":  # what is being done is told as it happens
+        out += [f"selfheal    would: {text}" for text in state.get("would") or []]
     out += ["selfheal    refused {}: {}".format(item.get("reason"), item.get("detail")) for item in state["refusals"]]
     others = [item for item in state.get("candidates") or [] if item.get("node") != state["node"]]
     if others:
