@@ -9,8 +9,9 @@ not apply there. A node that lacks what its twins have is unknown. The times and
 About the CPU: load1 is an average that falls by a factor e in a minute, so after the cause is gone it stays above its
 mark for a while; from 4 to below 1 in 83 s. A node that was healed 20 s ago must not be judged faulty again for that.
 Three things prevent it: ``settle_seconds`` keeps the gauge out of the verdict for that long after a heal;
-``for_seconds`` counts only readings after the heal; and where check_cpu is there, ``cpu_idle`` is read from its own
-service, which forgets in a second. Farms that can choose should take check_cpu.
+``for_seconds`` counts only readings after the heal; and where check_cpu is there, it is read instead, which forgets in
+a second. Farms that can choose should take check_cpu. Its thresholds are about the user share alone, and so is the
+gauge: otherwise Nagios would call OK what the gauge calls raised, and nothing would prove that it lasts.
 
 load1 without ``check_load -r`` says nothing unless one knows the number of cores, so it only makes a node faulty when
 Nagios, whose thresholds were chosen for that machine, calls it critical too (``agree``).
@@ -63,6 +64,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "kind": "resource",
         "required": False,
         "alternatives": [
+            {"label": "cpu_user", "unit": "ratio", "raise_at": 0.90, "clear_at": 0.75},
             {"label": "cpu_idle", "unit": "ratio", "invert": True, "raise_at": 0.95, "clear_at": 0.85},
             {"label": "load1", "raise_at": 8.0, "clear_at": 4.0, "agree": True},
         ],

@@ -50,7 +50,7 @@ def perfdata(words: dict[str, Any]) -> str:
         free = round(KB * (1 - words["used"]))
         return f"mem_total={KB}kB mem_used={KB - free}kB;1;2;0;{KB} mem_free={free}kB mem_available={free}kB;;;0;{KB}"
     if "busy" in words:
-        return f"cpu_user={words['busy'] * 100}% cpu_system=0.0% cpu_idle={100 - words['busy'] * 100}%"
+        return f"cpu_user={words['busy'] * 100}% cpu_system=0.0% cpu_idle={100 - words['busy'] * 100}% cpu_steal=0.0%"
     if "load" in words:
         return f"load1={words['load'] * 4};;;0; scaled_load1={words['load']};1.000;1.500;0;"
     if "full" in words:
