@@ -240,6 +240,18 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def markdown() -> str:
+    """The same table for lab/faults.md; a test holds the file against it."""
+    lines = ["<!-- SPDX-License-Identifier: GPL-3.0-or-later -->", "# Faults of the lab", "",
+             "Written by `lab/faults --markdown`. `lab/break NODE FAULT` does one, `lab/mend NODE` undoes all that are",
+             "there. A reboot of the machine ends every one of them too, but `frozen`, in which it cannot reboot.", ""]
+    for kind, title in ((ILLNESS, "Illnesses"), (DISTURBANCE, "Disturbances that are no illness")):
+        lines += [f"## {title}", "", "| fault | exactly | undone by |", "|---|---|---|"]
+        lines += [f"| `{one.name}` | {one.what} | {one.undone} |" for one in FAULTS.values() if one.kind == kind]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lab.faults", description="Make a lab machine ill, or mend it.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -250,11 +262,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     mending.add_argument("node")
     listing = commands.add_parser("list", help="list the faults and how each is undone")
     listing.add_argument("--list", action="store_true", help="the same")
+    listing.add_argument("--markdown", action="store_true", help="as the text of lab/faults.md")
     options = parser.parse_args(argv)
     lab = Lab.from_env()
     try:
         if options.command == "list":
-            print(table())
+            print(markdown() if options.markdown else table())
         elif options.command == "break":
             break_node(lab, options.node, options.fault)
             print(f"{options.node}: {options.fault} injected (undone by: {FAULTS[options.fault].undone})")

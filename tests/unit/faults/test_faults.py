@@ -150,3 +150,7 @@ def test_the_list_names_all(lab: PaperLab, capsys: pytest.CaptureFixture[str]) -
     assert faults.main(["list", "--list"]) == 0
     out = capsys.readouterr().out
     assert all(f"  {name} " in out for name in (*ISSUE, *DISTURBANCES))
+
+
+def test_the_document_is_the_table() -> None:
+    assert (Path(faults.__file__).parent / "faults.md").read_text() == faults.markdown() + "\n"
