@@ -31,15 +31,17 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model imp
     Gauge,
     validate_gauges,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import History
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_reading import (
-    VERDICTS,
-    History,
-    Item,
-    Moment,
-    Sheet,
     judge_host,
     judge_state,
     judge_values,
+)
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet import (
+    VERDICTS,
+    Item,
+    Moment,
+    Sheet,
     record,
     unreadable,
 )

@@ -8,139 +8,26 @@ unknown, whatever Nagios calls it: Nagios says CRITICAL when a plugin could not 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_agent import agent_trouble, no_network
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_agent import no_network
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import Gauge, Source
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import (
+    History,
+    Series,
+    hard_since,
+    lasted_for,
+    lasting,
+)
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet import (
+    Item,
+    Moment,
+    Sheet,
+    record,
+    unreadable,
+    untold,
+)
 from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import Metric, Perfdata
-
-VERDICTS = ("faulty", "suspect", "unknown", "ok")
-"""Worst first."""
-SETTLE_SECONDS = 60.0
-"""Attempts that Nagios counted before a heal prove nothing; this long after it, its hard state does again."""
-FUTURE_SECONDS = 60.0
-"""A reading from further ahead than this comes from another clock."""
-
-Series = Sequence[Tuple[float, float]]
-"""Earlier values of one reading, as pairs of time and value, in any order."""
-History = Mapping[Tuple[str, str, str], Series]
-"""Series of one node by gauge (may be empty), service and label."""
-
-
-class Moment(NamedTuple):
-    """When a node is judged: now, since its last heal, and the age at which a reading is too old."""
-
-    now: float
-    since: Optional[float]
-    max_age: float
-
-
-class Item:
-    """A reading that is not plainly ok, rewritten as it is held against others.
-
-    ``reading`` is the record for results; ``reason`` a sentence for people; ``trouble`` what the output
-    says about the way to the node; ``settling`` keeps it out of verdicts.
-    """
-
-    __slots__ = ("gauge", "kind", "reading", "reason", "settling", "trouble")
-
-    def __init__(self, gauge: Gauge, reading: Dict[str, Any], reason: str, trouble: str = "") -> None:
-        self.gauge = gauge
-        self.kind = gauge.kind
-        self.reading = reading
-        self.reason = reason
-        self.trouble = trouble
-        self.settling = False
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on this reading alone."""
-        return str(self.reading["verdict"])
-
-    def rewrite(self, verdict: str, reason: str, kind: str = "") -> None:
-        """Judge it anew in the light of others."""
-        self.reading["verdict"] = verdict
-        self.reason = reason
-        self.kind = kind or self.kind
-
-
-class Sheet:
-    """What is read on one node. Most readings of a farm are ok, so those are records and nothing more.
-
-    ``fine`` are the gauges with a reading that is ok, ``doubts`` the readings that are not; ``lacking`` are sound
-    probes without the label of a gauge; ``read`` are the names of the gauges that had their say, if only to find
-    nothing to measure.
-    """
-
-    __slots__ = ("doubts", "fine", "lacking", "read", "readings")
-
-    def __init__(self) -> None:
-        self.readings: List[Dict[str, Any]] = []
-        self.fine: Dict[str, Gauge] = {}
-        self.doubts: List[Item] = []
-        self.lacking: List[Item] = []
-        self.read: Set[str] = set()
-
-    def doubt(self, item: Item) -> None:
-        """Add a reading that is not ok."""
-        self.readings.append(item.reading)
-        self.doubts.append(item)
-
-    def worst(self, gauge: Gauge) -> str:
-        """The worst verdict of one gauge; empty when it has none."""
-        found = [item.verdict for item in self.doubts if item.gauge is gauge and not item.settling]
-        if gauge.name in self.fine:
-            found.append("ok")
-        return min(found, key=VERDICTS.index) if found else ""
-
-
-def unreadable(service: Mapping[str, Any], moment: Moment, max_age: Optional[float] = None) -> str:
-    """Why nothing can be read from this probe now; empty when it can."""
-    checked = service.get("last_check")
-    if checked is None or service.get("checked") is False or service.get("status") == "pending":
-        return "has not been checked yet"
-    age = moment.now - checked
-    limit = moment.max_age if max_age is None else max_age
-    if age > limit:
-        return f"was last checked {age:.0f} s ago, which is more than the {limit:.0f} s that a reading may be old"
-    if age < -FUTURE_SECONDS:
-        return f"was checked {-age:.0f} s in the future: the clocks of Nagios and of the one who asks differ"
-    if moment.since is not None and checked <= moment.since:
-        return "has not been checked again since the node was healed"
-    if service.get("unreadable"):
-        return "gave an output that Nagios could not pass on (not UTF-8)"
-    return ""
-
-
-def untold(service: Mapping[str, Any]) -> Tuple[str, str]:
-    """Why a fresh probe says nothing about the node, and which trouble of the agent it tells of; empty when it does."""
-    trouble = agent_trouble(str(service.get("output") or ""))
-    if trouble == "unreachable":
-        return "could not be asked: the agent (NRPE) does not answer", trouble
-    if trouble == "starved":
-        return "could not be asked: the agent (NRPE) cannot start a process", trouble
-    if service.get("status") not in ("warning", "critical"):
-        return "could not measure (Nagios calls it unknown)", ""
-    return "", ""
-
-
-def record(
-    gauge: Gauge, service: Mapping[str, Any], label: str, value: Optional[float], unit: str, now: float, verdict: str
-) -> Dict[str, Any]:
-    """A reading as results, journal and reports carry it."""
-    at = service.get("last_check")
-    return {
-        "gauge": gauge.name,
-        "service": service.get("service", ""),
-        "label": label,
-        "value": value,
-        "unit": unit,
-        "state": service.get("status", ""),
-        "state_type": service.get("state_type", ""),
-        "at": at,
-        "age_seconds": None if at is None else now - at,
-        "verdict": verdict,
-    }
 
 
 def judge_state(gauge: Gauge, service: Mapping[str, Any], moment: Moment, sheet: Sheet) -> None:
@@ -172,9 +59,9 @@ def _state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[st
     if service.get("state_type") != "hard":
         tried = f"attempt {service.get('attempt')} of {service.get('max_attempts')}"
         return "suspect", f"{said}, but not for sure yet ({tried})", ""
-    if not _hard_since(service, moment.since):
+    if not hard_since(service, moment.since):
         return "suspect", f"{said}, but its attempts were counted before the heal", ""
-    lasted = _lasted(service, moment.since)
+    lasted = lasted_for(service, moment.since)
     if lasted < gauge.for_seconds:
         return "suspect", f"{said} for {lasted:.0f} of {gauge.for_seconds:.0f} s", ""
     return "faulty", f"{said} for sure (hard)", "no_network" if no_network(str(service.get("output") or "")) else ""
@@ -333,81 +220,11 @@ def _judge_value(
     earlier: Series = ()
     if history:
         earlier = history.get((gauge.name, name, label)) or history.get(("", name, label)) or ()
-    lasting, proof = _lasting(gauge, source, service, value, moment, earlier)
-    if lasting and source.agree and service["status"] != "critical":
-        lasting, proof = False, f"but Nagios, which knows this machine's limits, calls it {service['status']}"
-    item.rewrite("faulty" if lasting else "suspect", f"{said} ({marks}), {proof}.")
+    proven, proof = lasting(gauge, source, service, value, moment, earlier)
+    if proven and source.agree and service["status"] != "critical":
+        proven, proof = False, f"but Nagios, which knows this machine's limits, calls it {service['status']}"
+    item.rewrite("faulty" if proven else "suspect", f"{said} ({marks}), {proof}.")
     return item
-
-
-def _lasting(
-    gauge: Gauge, source: Source, service: Mapping[str, Any], value: float, moment: Moment, earlier: Series
-) -> Tuple[bool, str]:
-    """Whether an illness is proven by enough readings, and the half sentence that says so.
-
-    Once raised it stays raised until a reading is clear again: in the zone between the marks, where it came from
-    decides.
-    """
-    at = float(service["last_check"])
-    limit = moment.max_age if gauge.max_age_seconds is None else gauge.max_age_seconds
-    known = {when: number for when, number in earlier if when < at and (moment.since is None or when > moment.since)}
-    known[at] = value
-    times = sorted(known)
-    window: List[bool] = []
-    raised, started, before = False, None, times[0]
-    for when in times:
-        high = known[when] >= source.raise_at if source.high else known[when] <= source.raise_at
-        clear = known[when] < source.clear_at if source.high else known[when] > source.clear_at
-        if clear or when - before > max(limit, gauge.for_seconds):  # readings that are missing prove nothing
-            raised, started = False, None
-        if when - before > max(limit, gauge.for_seconds):
-            window.clear()
-        before = when
-        window.append(high)
-        if high and started is None:
-            started = when
-        enough = sum(window[-gauge.of :]) >= gauge.need and started is not None and when - started >= gauge.for_seconds
-        raised = raised or (high and enough)
-    high_now = window[-1]
-    if raised:
-        if not high_now:
-            return True, "not clear again since it was raised"
-        if gauge.for_seconds:
-            return True, f"for {at - (at if started is None else started):.0f} s"
-        return True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings"
-    if not high_now:
-        return False, "between the two"
-    if len(times) >= gauge.of and times[-1] - times[0] >= gauge.for_seconds:
-        return False, "but not for long enough yet"
-    return _nagios_proof(gauge, service, moment)
-
-
-def _nagios_proof(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[bool, str]:
-    """Without earlier readings of our own, Nagios' hard state and the time of its last change have to do."""
-    if service["status"] != "critical" or service.get("state_type") != "hard":
-        return False, "and nothing proves yet that it lasts (no earlier readings, not hard in Nagios)"
-    if not _hard_since(service, moment.since):
-        return False, "and nothing proves yet that it lasts (Nagios counted its attempts before the heal)"
-    lasted = _lasted(service, moment.since)
-    if lasted < gauge.for_seconds:
-        return False, f"for {lasted:.0f} of {gauge.for_seconds:.0f} s"
-    return True, "hard critical in Nagios" + (f" for {lasted:.0f} s" if gauge.for_seconds else "")
-
-
-def _hard_since(service: Mapping[str, Any], since: Optional[float]) -> bool:
-    changed = service.get("last_hard_state_change")
-    if since is None or (isinstance(changed, (int, float)) and changed > since):
-        return True
-    return bool(service["last_check"] - since >= SETTLE_SECONDS)
-
-
-def _lasted(service: Mapping[str, Any], since: Optional[float]) -> float:
-    """How long the readings prove that the state has lasted: to the last of them, not to now."""
-    changed = service.get("last_state_change")
-    if not isinstance(changed, (int, float)):
-        return 0.0
-    start = changed if since is None else max(changed, since)
-    return float(max(0.0, service["last_check"] - start))
 
 
 def shown(value: float, unit: str) -> str:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Whether an illness lasts: out of earlier readings where there are some, else out of Nagios' hard state."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import Gauge, Source
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet import Moment
+
+SETTLE_SECONDS = 60.0
+"""Attempts that Nagios counted before a heal prove nothing; this long after it, its hard state does again."""
+
+Series = Sequence[Tuple[float, float]]
+"""Earlier values of one reading, as pairs of time and value, in any order."""
+History = Mapping[Tuple[str, str, str], Series]
+"""Series of one node by gauge (may be empty), service and label."""
+
+
+def lasting(
+    gauge: Gauge, source: Source, service: Mapping[str, Any], value: float, moment: Moment, earlier: Series
+) -> Tuple[bool, str]:
+    """Whether an illness is proven by enough readings, and the half sentence that says so.
+
+    Once raised it stays raised until a reading is clear again: in the zone between the marks, where it came from
+    decides.
+    """
+    at = float(service["last_check"])
+    limit = moment.max_age if gauge.max_age_seconds is None else gauge.max_age_seconds
+    known = {when: number for when, number in earlier if when < at and (moment.since is None or when > moment.since)}
+    known[at] = value
+    times = sorted(known)
+    window: List[bool] = []
+    raised, started, before = False, None, times[0]
+    for when in times:
+        high = known[when] >= source.raise_at if source.high else known[when] <= source.raise_at
+        clear = known[when] < source.clear_at if source.high else known[when] > source.clear_at
+        if clear or when - before > max(limit, gauge.for_seconds):  # readings that are missing prove nothing
+            raised, started = False, None
+        if when - before > max(limit, gauge.for_seconds):
+            window.clear()
+        before = when
+        window.append(high)
+        if high and started is None:
+            started = when
+        enough = sum(window[-gauge.of :]) >= gauge.need and started is not None and when - started >= gauge.for_seconds
+        raised = raised or (high and enough)
+    high_now = window[-1]
+    if raised:
+        if not high_now:
+            return True, "not clear again since it was raised"
+        if gauge.for_seconds:
+            return True, f"for {at - (at if started is None else started):.0f} s"
+        return True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings"
+    if not high_now:
+        return False, "between the two"
+    if len(times) >= gauge.of and times[-1] - times[0] >= gauge.for_seconds:
+        return False, "but not for long enough yet"
+    return _nagios_proof(gauge, service, moment)
+
+
+def _nagios_proof(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[bool, str]:
+    """Without earlier readings of our own, Nagios' hard state and the time of its last change have to do."""
+    if service["status"] != "critical" or service.get("state_type") != "hard":
+        return False, "and nothing proves yet that it lasts (no earlier readings, not hard in Nagios)"
+    if not hard_since(service, moment.since):
+        return False, "and nothing proves yet that it lasts (Nagios counted its attempts before the heal)"
+    lasted = lasted_for(service, moment.since)
+    if lasted < gauge.for_seconds:
+        return False, f"for {lasted:.0f} of {gauge.for_seconds:.0f} s"
+    return True, "hard critical in Nagios" + (f" for {lasted:.0f} s" if gauge.for_seconds else "")
+
+
+def hard_since(service: Mapping[str, Any], since: Optional[float]) -> bool:
+    changed = service.get("last_hard_state_change")
+    if since is None or (isinstance(changed, (int, float)) and changed > since):
+        return True
+    return bool(service["last_check"] - since >= SETTLE_SECONDS)
+
+
+def lasted_for(service: Mapping[str, Any], since: Optional[float]) -> float:
+    """How long the readings prove that the state has lasted: to the last of them, not to now."""
+    changed = service.get("last_state_change")
+    if not isinstance(changed, (int, float)):
+        return 0.0
+    start = changed if since is None else max(changed, since)
+    return float(max(0.0, service["last_check"] - start))
