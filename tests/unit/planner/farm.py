@@ -58,7 +58,7 @@ def balancer(holds: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pair_node(name: str, state: str) -> dict[str, Any]:
+def pair_node(name: str, state: str | None) -> dict[str, Any]:
     return {
         "reachable": True, "ssh": True, "age_seconds": 0.4, "error": "", "running": True, "comparable": "same",
         "files": {"/etc/haproxy/haproxy.cfg": "same"}, "service": {"ok": True, "detail": "200"}, "members_up": 3,

@@ -19,7 +19,7 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yml"))
 
 
 def load(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
@@ -43,8 +43,8 @@ def test_plan_is_pure_and_json(path: Path) -> None:
     first = plan(*given)
     assert given == before, "the planner changed its input"
     assert json.loads(json.dumps(first)) == first
-    through_json = json.loads(json.dumps(given[:3]))
-    assert plan(*through_json, given[3]) == first
+    seen, policies, past = json.loads(json.dumps(given[:3]))
+    assert plan(seen, policies, past, given[3]) == first
 
 
 def test_enough_cases_and_half_of_them_refuse() -> None:

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_case
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import REASONS, plan
-
 from tests.unit.planner.farm import farm
 from tests.unit.planner.test_cases import CASES, load
 

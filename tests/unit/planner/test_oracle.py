@@ -163,8 +163,8 @@ def test_the_random_farms_are_not_all_refused() -> None:
     @settings(EXAMPLES, max_examples=150)
     @given(pools(), pairs())
     def count(pool: tuple[Any, ...], pair: tuple[Any, ...]) -> None:
-        admitted["pool"] += plan(*pool, farm.NOW)["admitted"]
-        result = plan(*pair, farm.NOW)
+        admitted["pool"] += plan(pool[0], pool[1], pool[2], farm.NOW)["admitted"]
+        result = plan(pair[0], pair[1], pair[2], farm.NOW)
         admitted["pair"] += result["admitted"]
         admitted["moves"] += result["admitted"] and result["moves"]
 
