@@ -191,10 +191,13 @@ def journal_view(observed: Mapping[str, Any]) -> Dict[str, Any]:
     answer = part(observed, host, "journal")
     if answer is None:
         error = why_not(observed, host, "journal") if host else "no host of the inventory is named for it"
-        return {"host": host or None, "present": False, "error": error}
+        # A journal that could not be asked may be there: that is another sentence, and no lines to add.
+        asked = not host or sight(observed, host).get("journal_reason") == "no_journal"
+        return {"host": host or None, "present": False, "asked": asked, "error": error}
     return {
         "host": host,
         "present": True,
+        "asked": True,
         "error": "",
         "paused": bool(answer.get("paused")),
         "fresh": bool(answer.get("fresh_journal")),

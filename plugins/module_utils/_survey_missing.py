@@ -130,6 +130,9 @@ def journal_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:
             "group_vars/all.yml", ("selfheal_journal_host: NAME_OF_THE_MONITOR",),
         )  # fmt: skip
         return
+    if not journal["asked"] and "become" not in journal["error"] and "user" not in journal["error"]:
+        yield finding("blocks", journal["host"], f"the journal there could not be asked: {journal['error']}")
+        return
     yield finding(
         "blocks", journal["host"], f"no journal there ({journal['error']}); without it no lease can be taken",
         "a playbook for it, once",

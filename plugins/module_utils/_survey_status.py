@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey import journal_view
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_seen import part, rows, sight
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey_text import journal_line
 
 
 def status(observed: Mapping[str, Any]) -> Dict[str, Any]:
@@ -44,7 +45,7 @@ def text(view: Mapping[str, Any]) -> str:
     journal = view["journal"]
     lines: List[str] = []
     if not journal["present"]:
-        lines.append(f"Journal on {journal.get('host') or 'nowhere'}: none ({journal['error']})")
+        lines.append(journal_line(journal))
     else:
         lines.append(f"Journal on {journal['host']}: heals are {'PAUSED' if journal.get('paused') else 'allowed'}")
         lines += some("open incident", journal["incidents"], ("incident", "id", "node", "layer", "outcome"))

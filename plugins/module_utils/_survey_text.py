@@ -129,7 +129,8 @@ def nagios_line(nagios: Mapping[str, Any]) -> str:
 def journal_line(journal: Mapping[str, Any]) -> str:
     """Whether there is a journal, and what is open in it."""
     if not journal["present"]:
-        return clean(f"Journal on {journal.get('host') or 'nowhere'}: none ({journal['error']})")
+        state = "none" if journal["asked"] else "not known"
+        return clean(f"Journal on {journal.get('host') or 'nowhere'}: {state} ({journal['error']})")
     state = "paused, " if journal.get("paused") else ""
     return clean(
         f"Journal on {journal['host']}: {state}{len(journal['incidents'])} open incidents, "

@@ -44,7 +44,15 @@ def unmonitored(f: Farm) -> None:
 
 
 def no_journal(f: Farm) -> None:
-    f["seen"]["monitor"].update(journal=None, journal_error="no such file: /var/lib/selfheal/journal.db")
+    f["seen"]["monitor"].update(journal=None, journal_error="no journal at /x", journal_reason="no_journal")
+
+
+def journal_user_missing(f: Farm) -> None:
+    f["seen"]["monitor"].update(journal=None, journal_error="sudo: unknown user selfheal")
+
+
+def journal_slow(f: Farm) -> None:
+    f["seen"]["monitor"].update(journal=None, journal_error="Timed out after 30 second(s).")
 
 
 def paused(f: Farm) -> None:
@@ -147,6 +155,8 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("slow status", nagios(status_update_interval=10), "weakens", "monitor", "every 10 s", "status_update_interval=1"),
     ("not in nagios", unmonitored, "blocks", "ei2", "no service of this node", "selfheal.cluster.nagios_agent"),
     ("no journal", no_journal, "blocks", "monitor", "no journal there", "selfheal.cluster.heal_journal"),
+    ("no journal user", journal_user_missing, "blocks", "monitor", "no journal there", "name: selfheal"),
+    ("slow journal", journal_slow, "blocks", "monitor", "could not be asked: Timed out", ""),
     ("paused", paused, "blocks", "monitor", "paused", ""),
     ("journal not initialised", fresh, "blocks", "monitor", "not initialised", "selfheal.cluster.heal_journal"),
     ("no journal host", no_journal_host, "blocks", "inventory", "which machine keeps it", "selfheal_journal_host"),

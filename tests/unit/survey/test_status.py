@@ -40,5 +40,5 @@ def test_a_machine_that_was_not_seen_and_a_paused_journal() -> None:
 
 def test_no_journal() -> None:
     observed = farm()
-    observed["seen"]["monitor"].update(journal=None, journal_error="no such file")
+    observed["seen"]["monitor"].update(journal=None, journal_error="no such file", journal_reason="no_journal")
     assert "none (no such file)" in text(status(observed))
