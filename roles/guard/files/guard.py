@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
 """Starts the guard out of the files that role guard installed beside this one."""
