@@ -37,7 +37,8 @@ Say = Callable[[str], None]
 
 def say(line: str) -> None:
     """One line for the journal."""
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 # -- HAProxy -----------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def main(argv: Sequence[str]) -> int:
             say(line)
             return code
         if command not in ("run", "prepare", "restore", "boot", "release"):
-            print("usage: guard.py run|prepare|restore [--reload]|boot|release|check", file=sys.stderr)
+            sys.stderr.write("usage: guard.py run|prepare|restore [--reload]|boot|release|check\n")
             return 3
         config = load_config(os.environ.get("SELFHEAL_GUARD_CONFIG", CONFIG))
         holds = Holds(config.get("state_dir", STATE_DIR))
@@ -262,6 +263,6 @@ def main(argv: Sequence[str]) -> int:
             for pair in pairs_of(config, holds):
                 pair.lift("the guard is being removed")
     except SelfhealError as exc:
-        print(f"{exc.reason}: {exc.message}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{exc.reason}: {exc.message}\n")
         return 1
     return 0
