@@ -20,7 +20,7 @@ from lab.machines import Lab
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SELFHEAL = Path(sys.executable).parent / "selfheal"
-LAB_SECONDS = 540  # the base root file system is built in it the first time
+LAB_SECONDS = 900  # the base root file system is built in it the first time
 JUDGE_SECONDS = 60
 HEAL_SECONDS = 300
 
