@@ -101,7 +101,7 @@ def _refuse_peer(seen: Instance, hold: Optional[Hold], wish: Wish) -> None:
         raise SelfhealError(
             "no_preempt",
             f"{wish.instance}: the master advertises {seen['master_priority']}, and this node can reach "
-            f"{planned}. Give the preferred node a base priority of 253 or less.",
+            f"{planned}. Lift the offset of the other node first, or give it a base priority of 253 or less.",
         )
 
 

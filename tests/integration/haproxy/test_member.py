@@ -40,7 +40,7 @@ def test_the_same_restart_without_detaching_loses_requests(balancer: Balancer) -
     with Load(balancer.port) as load:
         load.more(100)
         balancer.members[0].stop()
-        wait_for(lambda: load.failures, 10)
+        wait_for(lambda: load.failures)
         balancer.members[0].start()
 
 
@@ -59,7 +59,7 @@ def test_requests_that_run_are_waited_for(balancer: Balancer) -> None:
 
     links = [http.client.HTTPConnection("127.0.0.1", balancer.port, timeout=10) for _ in range(3)]
     for link in links:
-        link.request("GET", "/slow=4")
+        link.request("GET", "/slow=6")
     wait_for(lambda: balancer.sessions() == 3)
     late = balancer.act("maint", drain_timeout=0.1)
     assert late["left_sessions"] == 1

@@ -49,7 +49,7 @@ vrrp_instance VI_ext {{
 TRACK = "track_file {\n    heal_VI_ext\n  }"
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for a condition and return it; the only sleep is between two looks."""
     end = time.monotonic() + seconds
     while True:

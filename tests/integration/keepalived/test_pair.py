@@ -79,7 +79,7 @@ def test_a_keepalived_that_does_not_answer_is_unknown(pair: Pair) -> None:
 
 
 def test_a_standby_that_hears_nothing_is_not_proven(pair: Pair) -> None:
-    pair.configure(two={"extra": "down_timer_adverts 200"})
+    pair.configure(two={"extra": "down_timer_adverts 255"})
     pair.start()
     pair.one.run("ip", "link", "set", "eth0", "down")
     try:
