@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -113,8 +114,9 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _in_use(base: Path) -> bool:
-    return f"lowerdir={base}," in Path("/proc/self/mountinfo").read_text()
+def in_use(folder: Path) -> bool:
+    """Whether a machine is an overlay over this folder, or over one in it."""
+    return re.search(re.escape(str(folder)) + "[,:/]", Path("/proc/self/mountinfo").read_text()) is not None
 
 
 def _make(target: Path) -> None:
@@ -141,7 +143,7 @@ def ensure(cache: Path = CACHE) -> Path:
     target = base_dir(cache)
     with locked(cache / "lock", "builds the base root file system"):
         for other in cache.glob("base-*"):
-            if other != target and not _in_use(other):
+            if other != target and not in_use(other):
                 remove_tree(other)
         if not target.is_dir():
             _make(target)
@@ -149,14 +151,14 @@ def ensure(cache: Path = CACHE) -> Path:
 
 
 def clean(cache: Path = CACHE) -> None:
-    """Remove every base; refuse while a machine is an overlay over one."""
+    """Remove every base and every kept farm; refuse while a machine is an overlay over one."""
     if not cache.is_dir():
         return
     with locked(cache / "lock", "builds the base root file system"):
-        for base in cache.glob("base-*"):
-            if _in_use(base):
-                raise LabError(f"machines still run over {base}: remove the lab first (lab/down)")
-            remove_tree(base)
+        for made in [*cache.glob("farm-*"), *cache.glob("base-*")]:
+            if in_use(made):
+                raise LabError(f"machines still run over {made}: remove the lab first (lab/down)")
+            remove_tree(made)
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lab import base, host
+from lab import base, farm, host
 from lab.machines import CGROUPS, Lab, LabError, run, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
@@ -149,7 +149,7 @@ def remove_machine(lab: Lab, node: str) -> None:
     shutil.rmtree(lab.lxc_path / lab.container(node), ignore_errors=True)
 
 
-def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> Path:
+def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: str) -> Path:
     """Give a node its disk, its root and what makes it different from its twins."""
     folder = lab.machine_dir(node)
     folder.mkdir(parents=True)
@@ -175,10 +175,13 @@ def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> Path:
     return root
 
 
-def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path) -> None:
-    """Make and start one machine; its spec.json, written last, says that it is whole."""
-    root = _lay_out(lab, node, spec, lower)
+def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path, kept: Path | None = None) -> None:
+    """Make and start one machine, over what is kept of a farm if there is such; its spec.json, written last,
+    says that it is whole."""
+    root = _lay_out(lab, node, spec, f"{kept / node}:{lower}" if kept else str(lower))
     folder = lab.machine_dir(node)
+    if kept:
+        (folder / "farm").write_text(kept.name)
     shutil.copy(root / "etc/ssh/ssh_host_ed25519_key.pub", folder / "host_key.pub")
     config = folder / "config"
     config.write_text(config_text(lab, node, spec))
@@ -231,7 +234,8 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
         changed |= host.ensure_key(lab)
         changed |= host.ensure_inotify()
         missing = sorted(set(machines) - found_nodes(lab))
-        _each(lambda node: make_machine(lab, node, machines[node], lower), missing)
+        kept = farm.saved(list(machines)) if farm.asked() else None
+        _each(lambda node: make_machine(lab, node, machines[node], lower, kept), missing)
         changed |= host.write_known_hosts(lab, {node: spec["address"] for node, spec in machines.items()})
         changed |= host.write_ansible_cfg(lab)
 
