@@ -8,11 +8,13 @@ import os
 import time
 from typing import Any
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_flow as flow
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_report as report
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache
 
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
 # Plays with more than one task: what they registered besides.
@@ -44,6 +46,8 @@ class ActionModule(ActionBase):
         result.update(state)
         result.update(changed=False, exit_message=report.exit_message(state))
         self._write(state)
+        if state["status"] not in ("planning", "acting"):
+            _module_cache.keep(C.DEFAULT_LOCAL_TMP)  # the next heal need not pack its modules again
         return result
 
     def _write(self, state: dict[str, Any]) -> None:

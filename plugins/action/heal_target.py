@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
@@ -16,6 +17,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_targ
 from ansible_collections.selfheal.cluster.plugins.module_utils import _policy
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import new_state, take_part
+from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache
 
 
 class ActionModule(ActionBase):
@@ -31,6 +33,7 @@ class ActionModule(ActionBase):
         del tmp
         self.validate_argument_spec(argument_spec={"started": {"type": "float"}})
         variables = task_vars or {}
+        _module_cache.warm(C.DEFAULT_LOCAL_TMP)
         try:
             extra = load_extra_vars(self._loader)
             result.update(_state(extra, variables["groups"], target.Once(variables["hostvars"]), self._started()))

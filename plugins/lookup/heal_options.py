@@ -33,10 +33,21 @@ _raw:
 
 from typing import Any
 
+# Imported here although this plugin does not use them: a lookup runs in the main process, and every worker of the run
+# is a fork of it. Without these lines each worker would import (and compile) them again.
+import ansible.module_utils.common.arg_spec  # noqa: F401
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
+from ansible_collections.selfheal.cluster.plugins.action import (  # noqa: F401  see above
+    heal_observe,
+    heal_plan,
+    heal_step,
+    heal_target,
+    heal_watch,
+    node_restart,
+)
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import skipping_options
 
 

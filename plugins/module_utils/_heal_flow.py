@@ -56,6 +56,8 @@ def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], no
     fresh = step_of(dict(state))
     if step == "plan":
         _after_plan(fresh, seen, now)
+    elif fresh["status"] != "acting":
+        return dict(state)  # checked only, or over
     elif step == "release":
         _after_release(fresh, seen, now)
     elif not fresh["hosts_before"].get(_PLAY_OF.get(step, step)):

@@ -74,6 +74,8 @@ def lines(before: Mapping[str, Any], state: Mapping[str, Any], step: str) -> Lis
     """Progress on the terminal: one line per phase that ended, and the plan and the summary."""
     if step == "plan":
         return _plan(state)
+    if state is before or state == before:
+        return []
     known = {(phase["name"], phase["started"]) for phase in before.get("phases", [])}
     out = [
         _row(phase["name"], phase["ended"] - phase["started"], state.get("said", ""))

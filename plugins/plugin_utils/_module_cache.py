@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Keep the packed modules of a heal from one run to the next.
+
+Packing a module for its way to a target costs the controller 0.3 s of CPU, and a heal needs three of them, one after
+the other, before the traffic is safe. ansible-core keeps packed modules for one run; here its files are copied into
+that folder at the start and out of it at the end. A cache that does not fit, or that somebody else could have written,
+is not used, and nothing here can make a heal fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+import ansible.release
+
+IN_RUN = "ansiballz_cache"  # the folder of ansible-core inside the temporary folder of a run
+PREFIX = "ansible_collections.selfheal.cluster.plugins.modules."
+COLLECTION = Path(__file__).resolve().parents[2]
+
+
+def key(collection: Path = COLLECTION) -> str:
+    """Changes with every file that can become part of a packed module."""
+    digest = hashlib.sha256(f"{ansible.release.__version__} {sys.version} {ansible.__file__}".encode())
+    for folder in ("modules", "module_utils"):
+        for path in sorted((collection / "plugins" / folder).glob("*.py")):
+            info = path.stat()
+            digest.update(f"{path} {info.st_size} {info.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def home() -> Path:
+    """The folder of all caches of this user."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "selfheal-modules"
+
+
+def trusted(folder: Path) -> bool:
+    """Ours, no link, and writable by nobody else: what lies in it will be unpickled."""
+    info = folder.lstat()
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.geteuid() and not info.st_mode & 0o077
+
+
+def warm(local_tmp: str) -> int:
+    """Give this run the modules of earlier runs; how many."""
+    try:
+        source = home() / key()
+        if not trusted(source.parent) or not trusted(source):
+            return 0
+        target = Path(local_tmp) / IN_RUN
+        target.mkdir(mode=0o700, exist_ok=True)
+        names = [path for path in source.iterdir() if path.name.startswith(PREFIX)]
+        for path in names:
+            shutil.copyfile(path, target / path.name)
+        return len(names)
+    except OSError:
+        return 0
+
+
+def keep(local_tmp: str) -> int:
+    """Keep what this run has packed; how many were new."""
+    try:
+        top = home()
+        top.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = top / key()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not trusted(top) or not trusted(folder):
+            return 0
+        new = 0
+        for path in (Path(local_tmp) / IN_RUN).glob(f"{PREFIX}*"):
+            if path.name.endswith(("-part", ".lock")) or (folder / path.name).exists():
+                continue
+            partial = folder / f".{path.name}.{os.getpid()}"
+            shutil.copyfile(path, partial)
+            partial.replace(folder / path.name)
+            new += 1
+        for old in top.iterdir():
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
+        return new
+    except OSError:
+        return 0
