@@ -130,7 +130,9 @@ def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     kind = case.verdict.get("kind")
     none = {"kind": "none", "service": ""}
     faulty = case.verdict.get("verdict") == "faulty"
-    silent = case.policy["kind"] == "pair" and not (case.snapshot.get("pair") or {}).get(case.node, {}).get("reachable")
+    own = (case.snapshot.get("pair") or {}).get(case.node, {})
+    # A node that SSH reaches but that is too ill to answer in time can be restarted all the same.
+    silent = case.policy["kind"] == "pair" and not own.get("reachable") and own.get("ssh") is not True
     if faulty and kind == "storage":
         case.refuse("wrong_kind", "a full disk of %s is relieved by a person, never restarted away" % case.node)
         return SHIFT_ONLY, none
