@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.campaign.campaign import Facts, Killed, Row, Size, rows
+from tests.campaign.campaign import KILL_PLAYS, Facts, Killed, Row, Size, rows
+from tests.campaign.driver import ROOT
 
 SIZE = Size(faults=("memory",), drills=1, bare=10, moves=2, kills=("Shift",), slow_starts=0, requests=100)
 
@@ -66,6 +68,7 @@ Spoil = Callable[[dict[str, Any], Facts], object]
     ("kill -9 of the run in each phase, then the command again", lambda _, facts: facts.killed.clear() or
      facts.killed.append(Killed("Shift", False, {}, 0, 1, True, True))),
     ("heals by lb_detach that ended well", lambda _, facts: facts.codes.update({"2 drill ei2": 2})),
+    ("moves of the virtual IP", lambda _, facts: facts.codes.update({"move 2 extlb1": 2})),
     ("harm", lambda report, _: report["harm"].append({"at": 1, "what": "ei2, a healthy node, was restarted"})),
 ])
 def test_each_bar_can_be_missed(what: str, spoil: Spoil) -> None:
@@ -79,3 +82,8 @@ def test_a_fault_that_the_balancers_own_check_had_taken_out_first_is_safe_at_onc
     report["incidents"][0]["seconds"]["command_to_safe"] = -7.0
     row = next(row for row in rows(report, facts, SIZE) if row.what == "command to traffic safe: memory")
     assert row.measured.startswith("p50 0.0 s")
+
+
+def test_a_run_is_killed_in_every_play_that_stands_for_a_phase() -> None:
+    plays = [play["name"] for play in yaml.safe_load((ROOT / "playbooks/heal.yml").read_text())]
+    assert [play for play in plays if play in KILL_PLAYS] == list(KILL_PLAYS)
