@@ -33,6 +33,13 @@ def span(value: Any) -> str:
     return f"{value * 1000:.0f} ms" if abs(value) < 1 else f"{value:.1f} s"
 
 
+def after(value: Any) -> str:
+    """Seconds after the command; what was so before it says so instead of showing a minus."""
+    if isinstance(value, (int, float)) and value < 0:
+        return f"{span(-value)} before it"
+    return span(value)
+
+
 def clock(value: Any) -> str:
     """A time of the day."""
     return time.strftime("%H:%M:%S", time.localtime(value)) if isinstance(value, (int, float)) else "-"

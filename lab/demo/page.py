@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.demo.charts import bar, chart, clock, esc, span
+from lab.demo.charts import after, bar, chart, clock, esc, span
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2127;--paper:#fff;--soft:#f2f4f6;--line:#c8ced4}
@@ -105,8 +105,8 @@ def incidents(acts: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> s
         rows.append(
             (
                 act["node"], act["title"], "healed, verified" if act["healed"] else "NOT healed",
-                span(spans.get("injected_to_detected")), span(spans.get("command_to_safe")),
-                span(spans.get("command_to_restored")), seen.get("sent", "-"), seen.get("failed", "-"),
+                span(spans.get("injected_to_detected")), after(spans.get("command_to_safe")),
+                after(spans.get("command_to_restored")), seen.get("sent", "-"), seen.get("failed", "-"),
                 seen.get("failed_after_safe", "-"), span(seen.get("longest_gap")),
                 "; ".join(map(str, seen.get("harm") or [])) or "none",
             )

@@ -53,6 +53,8 @@ def write(out: Path, report: Mapping[str, Any]) -> Path:
 
 
 def seconds(value: float | None) -> str:
+    if value is not None and value < 0:
+        return "before"  # the balancers' or keepalived's own checks were quicker than the command
     return "-" if value is None else f"{value:.1f} s" if value >= 0.1995 else f"{1000 * value:.0f} ms"
 
 

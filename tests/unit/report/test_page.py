@@ -144,3 +144,9 @@ def test_requests_by_the_second(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("value", "said"), [(0.05, "50 ms"), (2.0, "2.0 s"), (None, "-"), (True, "-"), ("x", "-")])
 def test_spans(value: Any, said: str) -> None:
     assert charts.span(value) == said
+
+
+def test_traffic_that_was_safe_before_the_command_says_so() -> None:
+    early = judged()
+    early["incidents"][0]["seconds"]["command_to_safe"] = -22.3
+    assert "22.3 s before it" in " ".join(read(page.page([act()], early)).text)
