@@ -53,11 +53,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 seen:
-  description: The results, by C(balancer), C(keepalived) and C(nagios); only those that were asked for.
+  description: The results, by C(balancer), C(keepalived) and C(nagios), with the machine id; only what was asked for.
   type: dict
   returned: success
 """
 
+from pathlib import Path
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
@@ -92,6 +93,14 @@ def read_keepalived(asked: dict[str, Any]) -> dict[str, Any]:
     return {"keepalived": Node(Keepalived(2.0), Holds()).look(**wanted)}
 
 
+def machine_id() -> str:
+    """Two machines with the same one are clones, and no telling them apart is safe."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 READERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "balancer": read_balancer,
     "keepalived": read_keepalived,
@@ -106,7 +115,7 @@ def main() -> None:
         if module.params[name] is None:
             continue
         try:
-            seen[name] = read(module.params[name])
+            seen[name] = {**read(module.params[name]), "machine_id": machine_id()}
         except SelfhealError as exc:
             seen[name] = {"failed": True, "msg": str(exc), "reason": exc.reason}
     module.exit_json(changed=False, seen=seen)

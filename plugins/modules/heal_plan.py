@@ -186,6 +186,11 @@ skipped_balancers:
   returned: success
   type: list
   elements: str
+machine_ids:
+  description: Machine ids that no restart may touch, that of the journal host.
+  returned: success
+  type: list
+  elements: str
 summary:
   description: One line for a person.
   returned: success
@@ -193,6 +198,7 @@ summary:
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -200,6 +206,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan import answer
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import SPEC
+
+
+def own_machine_id() -> list[str]:
+    """The machine of the journal, which no heal restarts (invariant 13)."""
+    try:
+        return [Path("/etc/machine-id").read_text(encoding="ascii").strip()]
+    except OSError:
+        return []
 
 
 def main() -> None:
@@ -211,7 +225,8 @@ def main() -> None:
         result = answer(params, time.time(), module.check_mode)
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
-    module.exit_json(changed=bool(result["admitted"]) and not module.check_mode, **result)
+    changed = bool(result["admitted"]) and not module.check_mode
+    module.exit_json(changed=changed, machine_ids=own_machine_id(), **result)
 
 
 if __name__ == "__main__":
