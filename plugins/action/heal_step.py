@@ -43,12 +43,13 @@ class ActionModule(ActionBase):
             return result
         for line in report.lines(before, state, arguments["step"]):
             self._display.display(line)
-        result.update(state)
-        result.update(changed=False, exit_message=report.exit_message(state))
         self._write(state)
         if state["status"] not in ("planning", "acting"):
             _module_cache.keep(C.DEFAULT_LOCAL_TMP)  # the next heal need not pack its modules again
-        return result
+        message = report.exit_message(state)
+        if message:  # the end of the run; the whole state would bury the line that says why
+            return {**result, "changed": False, "failed": True, "msg": message, "outcome": state["outcome"]}
+        return {**result, **state, "changed": False}
 
     def _write(self, state: dict[str, Any]) -> None:
         """The state for the command line and the judge; a heal never fails because of it."""

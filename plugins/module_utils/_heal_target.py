@@ -14,6 +14,12 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
 ALLOWED_EXTRA = ("selfheal_node", "selfheal_incident", "selfheal_reason")
+OURS = (
+    "heal_now",
+    "lb_detach_",
+    "keepalived_failover_",
+    "node_evidence_",
+)  # variables of the plays and roles of a heal
 REASONS = ("", "drill")
 NOBODY = "!all"  # a pattern that matches no host and, unlike an empty list, never means "all"
 
@@ -44,7 +50,7 @@ def skipping_options(cliargs: Mapping[str, Any]) -> List[str]:
 def check_extra(extra: Mapping[str, Any]) -> None:
     """Refuse every extra variable that would change policy or is a mistyped name of ours."""
     for name in sorted(extra):
-        if not name.startswith("selfheal_") or name in ALLOWED_EXTRA:
+        if name in ALLOWED_EXTRA or not name.startswith(("selfheal_", *OURS)):
             continue
         near = difflib.get_close_matches(name, ALLOWED_EXTRA, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "policy belongs into group variables"

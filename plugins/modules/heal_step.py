@@ -41,10 +41,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-exit_message:
-  description: Why the command has to end with a failure, or empty.
+msg:
+  description: Why the command ends with a failure.
   type: str
-  returned: success
+  returned: failure
 status:
   description: C(planning), C(checked), C(acting), or the outcome.
   type: str

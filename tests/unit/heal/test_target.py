@@ -55,7 +55,18 @@ def test_a_host_with_the_name_of_its_group_is_a_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["selfheal_nod", "selfheal_mode", "selfheal_limits", "selfheal_journal_host", "selfheal_heal"]
+    "name",
+    [
+        "selfheal_nod",
+        "selfheal_mode",
+        "selfheal_limits",
+        "selfheal_journal_host",
+        "selfheal_heal",
+        "heal_now",
+        "lb_detach_heal",
+        "keepalived_failover_heal",
+        "node_evidence_user",
+    ],
 )
 def test_extra_variables_are_a_closed_list(name: str) -> None:
     with pytest.raises(SelfhealError) as caught:
