@@ -14,7 +14,5 @@ pytestmark = pytest.mark.lab
 @pytest.mark.parametrize("scenario", ["lb_detach", "keepalived_failover"])
 def test_the_scenario_of_a_remediation_role(lab: Lab, scenario: str) -> None:
     for step in ("converge", "verify"):
-        done = lab.run(
-            str(BIN / "molecule"), step, "-s", scenario, timeout=600, LAB_STATE=str(lab.state), NO_COLOR="1"
-        )
+        done = lab.run(str(BIN / "molecule"), step, "-s", scenario, timeout=600, LAB_STATE=str(lab.state), NO_COLOR="1")
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
