@@ -26,6 +26,7 @@ class Probe(NamedTuple):
 PROBES = {
     "memory": Probe("memory", ("mem_available", "mem_used"), "ratio"),
     "cpu": Probe("cpu", ("cpu_idle", "cpu_user"), "ratio"),
+    "load": Probe("load", ("scaled_load1",), "load"),
     "disk": Probe("disk /", ("/",), "ratio"),
     "ping_time": Probe("ping", ("rta",), "s"),
     "ping_loss": Probe("ping", ("pl",), "ratio"),
@@ -34,7 +35,7 @@ PROBES = {
 
 
 def thresholds(gauges: Optional[Sequence[Mapping[str, Any]]] = None) -> Dict[str, Dict[str, float]]:
-    """``warning`` and ``critical`` per probe: percent used, percent lost, or seconds."""
+    """``warning`` and ``critical`` per probe: percent used, percent lost, seconds, or load per core."""
     if gauges:
         validate_gauges(gauges)
     result: Dict[str, Dict[str, float]] = {}
