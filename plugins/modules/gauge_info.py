@@ -145,7 +145,7 @@ services:
   returned: success
   type: dict
 downtimes:
-  description: The downtimes of the nodes; RV(downtimes[].ours) tells those that a heal set.
+  description: The downtimes of the nodes; C(ours) tells those that a heal set.
   returned: success
   type: list
   elements: dict

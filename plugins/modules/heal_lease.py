@@ -16,7 +16,7 @@ description:
     together with the verified outcome.
   - Before C(shift) and C(restart) it is told to stop when a person has paused heals or aborted the incident, or when
     the journal has seen a storm since.
-  - It fails with RV(reason) V(lease_lost) when the leases are not held under this epoch any more. A run that gets
+  - It fails with the reason V(lease_lost) when the leases are not held under this epoch any more. A run that gets
     that answer must change nothing more.
   - Runs on the journal host as the owner of the journal.
 options:

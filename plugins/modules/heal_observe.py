@@ -83,7 +83,7 @@ def read_balancer(asked: dict[str, Any]) -> dict[str, Any]:
 
 def read_keepalived(asked: dict[str, Any]) -> dict[str, Any]:
     """As ``keepalived_info``."""
-    wanted = {
+    wanted: dict[str, Any] = {
         "instance": str(asked.get("instance") or ""),
         "vip": str(asked.get("vip") or ""),
         "service_port": int(asked.get("service_port") or 0),

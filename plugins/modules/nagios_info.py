@@ -150,7 +150,7 @@ hosts:
       handler_enabled: true
       parents: [extlb1, extlb2]
 downtimes:
-  description: One entry per downtime; RV(downtimes[].ours) tells those that a heal set.
+  description: One entry per downtime; C(ours) tells those that a heal set.
   returned: when O(gather) has V(downtimes)
   type: list
   elements: dict

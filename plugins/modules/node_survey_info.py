@@ -82,12 +82,12 @@ target:
     machine_id: {description: The id of the machine; empty when it has none., type: str}
     boot_id: {description: The id of its current boot., type: str}
     root: {description: Whether the module ran as root., type: bool}
-    unit: {description: The unit with C(exists), C(active), C(restartable) and C(detail)., type: dict}
+    unit: {description: "The unit, with C(exists), C(active), C(restartable) and C(detail).", type: dict}
     guard: {description: The same for the guard's unit., type: dict}
     listening: {description: Whether something listens on the ports of C(service) and C(nrpe)., type: dict}
-    config_test: {description: One entry per test, with C(ok) and C(detail)., type: list, elements: dict}
-    socket: {description: The runtime socket with C(exists), C(level) and C(error)., type: dict}
-    track_file: {description: The track file with C(exists), C(directory) and C(value)., type: dict}
+    config_test: {description: "One entry per test, with C(ok) and C(detail).", type: list, elements: dict}
+    socket: {description: "The runtime socket, with C(exists), C(level) and C(error).", type: dict}
+    track_file: {description: "The track file, with C(exists), C(directory) and C(value).", type: dict}
     journal: {description: The journal with C(exists)., type: dict}
     root_read_only: {description: Whether the root file system is read-only., type: bool}
     full_disks: {description: Partitions that are as good as full., type: list, elements: dict}
