@@ -4,8 +4,9 @@
 
 Both sides are measured in turns in one run, in processor time, so that a busy machine slows both alike. Ours is the
 parsing of every label of every service, the evaluation of every gauge of every layer, and the verdicts; turning the
-answer into records, which any reader of Nagios needs, is shown apart. Before anything is timed, each label is held against the slow parser, and each verdict against those that come from
-the slow parser's numbers. ``python -m tests.bench.run``; exit code 1 when the bar is broken or an answer differs.
+answer into records, which any reader of Nagios needs, is shown apart. Before anything is timed, each label is held
+against the slow parser, and each verdict against those that come from the slow parser's numbers.
+``python -m tests.bench.run``; exit code 1 when the bar is broken or an answer differs.
 """
 
 from __future__ import annotations
