@@ -170,8 +170,10 @@ def alerts(incident: Incident, samples: Iterable[Sample]) -> None:
 
 
 def failed_at(answer: Answer) -> float:
-    """When it went wrong: one that was never answered as soon as it was sent, one that was cut off then."""
-    return answer.sent if answer.error in ("connect", "timeout") else answer.done
+    """When it went wrong: without a connection at once, without an answer when that was due, else when it ended."""
+    if answer.error == "connect":
+        return answer.sent
+    return answer.sent + answer.seconds if answer.error == "timeout" else answer.done
 
 
 def count(incident: Incident, answers: Sequence[Answer]) -> None:

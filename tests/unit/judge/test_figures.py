@@ -155,6 +155,7 @@ def test_failed_after_traffic_safe_counts_by_the_time_of_sending() -> None:
 @pytest.mark.parametrize(("name", "item", "first", "second"), [
     ("a long request that the next incident cuts off", failed(25, 10, "closed", seconds=10.0), 0, 1),
     ("one that was never answered", failed(25, 10, "timeout"), 1, 0),
+    ("a long one that the next incident left without an answer", failed(25, 18, "timeout", seconds=8.0), 0, 1),
     ("one that could not connect just before", failed(29.9, 0.25, "connect"), 1, 0),
     ("an error answer within the first", failed(25), 1, 0),
 ])
