@@ -42,14 +42,15 @@ def cell(value: object, limit: int = 0) -> Text:
     return Text(text, style=STYLE.get(text, ""))
 
 
-def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table without lines that would not survive copying."""
-    found = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold", expand=False)
+def table(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A title and its rows, without lines that would not survive copying."""
+    say(out, Text(title, style="bold"))
+    found = Table(box=None, pad_edge=False, show_header=any(heads), header_style="underline")
     for head in heads:
         found.add_column(head, overflow="fold")
     for row in rows:
         found.add_row(*(cell(value) for value in row))
-    return found
+    out.print(found)
 
 
 def when(value: Any) -> str:
@@ -67,7 +68,7 @@ def survey(out: Console, picture: Mapping[str, Any]) -> None:
             (node["node"], node["verdict"], words.traffic(node), words.service(node), words.heal_words(node))
             for node in nodes
         ]
-        out.print(table(words.layer_title(layer), ("node", "verdict", "traffic", "service", "a heal"), rows))
+        table(out, words.layer_title(layer), ("node", "verdict", "traffic", "service", "a heal"), rows)
         if layer["problem"]:
             say(out, "  policy not valid: " + clean(layer["problem"]), "red")
         for node in nodes:
@@ -136,7 +137,7 @@ def left(hold: Mapping[str, Any]) -> str:
 def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table, or one line that says there is nothing."""
     if rows:
-        out.print(table(title, heads, rows))
+        table(out, title, heads, rows)
     else:
         out.print(Text(f"{title}: none"))
 
@@ -177,44 +178,51 @@ def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | 
 def incident(out: Console, view: Mapping[str, Any]) -> None:
     """One incident as a human reads it: what it was, what was decided, what was done."""
     head = view["incident"]
-    out.print(table(f"Incident {clean(incident_id(head))}", ("", ""), list(flat(head))))
-    for key, heads in (
-        ("decisions", ("at", "admitted", "summary")),
-        ("attempts", ("at", "attempt", "rung", "phase", "outcome")),
-        ("phases", ("at", "attempt", "phase", "seconds")),
-    ):
-        rows = [tuple(readable(row, name) for name in heads) for row in view.get(key, ())]
-        if rows:
-            out.print()
-            out.print(table(key, heads, rows))
+    labels = (("node", "node"), ("layer", "layer"), ("reason", "illness"), ("state", "state"), ("outcome", "outcome"))
+    facts = [(label, head.get(key)) for key, label in labels if head.get(key)]
+    facts += [(label, when(head.get(key))) for key, label in (("opened_at", "opened"), ("closed_at", "closed"))]
+    table(out, f"Incident {clean(incident_id(head))}", ("", ""), facts)
+    decided = [(when(row.get("at")), "yes" if row.get("admitted") else "no", row.get("summary"))
+               for row in view.get("decisions", ())]  # fmt: skip
+    _part(out, "Decisions", ("at", "admitted", "summary"), decided)
+    for attempt in view.get("attempts", ()):
+        title = f"Attempt {attempt.get('attempt')}: {attempt.get('outcome') or 'under way'}"
+        _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
+        for line in moments_of(attempt):
+            say(out, "  " + clean(line, 300))
 
 
-def readable(row: Mapping[str, Any], name: str) -> str:
-    """A value of a row for a human."""
-    value = row.get(name)
-    if name == "at":
-        return when(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    return "" if value is None else str(value)
+def phases_of(attempt: Mapping[str, Any], written: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+    """The phases of an attempt: as the heal told them at its end, else as the journal saw them begin."""
+    begin = attempt.get("at") or 0
+    told = (attempt.get("detail") or {}).get("phases") or []
+    if told:
+        begin = told[0]["started"]
+        return [(one["name"], span(one["started"] - begin), span(one["ended"] - one["started"])) for one in told]
+    mine = [row for row in written if row.get("attempt") == attempt.get("attempt")]
+    return [(row.get("phase"), span(row["at"] - begin), span(row.get("seconds"))) for row in mine]
 
 
-def flat(row: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested data as name and value, so that nothing of a record is hidden."""
-    found: list[tuple[str, str]] = []
-    for key in sorted(row):
-        value = row[key]
-        if isinstance(value, Mapping):
-            found += flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            found.append((f"{prefix}{key}", ", ".join(str(item) for item in value)))
-        elif key.endswith("_at") or key == "at":
-            found.append((f"{prefix}{key}", when(value)))
-        else:
-            found.append((f"{prefix}{key}", "" if value is None else str(value)))
-    return found
+def moments_of(attempt: Mapping[str, Any]) -> list[str]:
+    """The moments that count, and what a human has to know."""
+    detail = attempt.get("detail") or {}
+    told = detail.get("phases") or []
+    begin = told[0]["started"] if told else attempt.get("at") or 0
+    labels = (("traffic_safe_at", "traffic safe"), ("restored_at", "redundancy restored"), ("home_at", "address home"))
+    lines = [f"{label} after {span(detail[key] - begin)}" for key, label in labels if detail.get(key)]
+    return lines + [str(problem) for problem in detail.get("problems") or []]
+
+
+def span(value: Any) -> str:
+    """Seconds for a human."""
+    return f"{value:.1f} s" if isinstance(value, (int, float)) else ""
+
+
+def _part(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table with a line of air above it, where there is something to show."""
+    if rows:
+        out.print()
+        table(out, title, heads, rows)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -86,6 +86,6 @@ def test_a_drill_on_the_lab_is_in_the_history(lab: Any) -> None:
     rows = json.loads(lab.run(*command, "--json", "history").stdout)
     assert [row["outcome"] for row in rows if row["incident"] == incident] == ["healed"]
     shown = json.loads(lab.run(*command, "--json", "show", incident).stdout)
-    assert {phase["phase"] for phase in shown["phases"]} >= {"shift", "restart", "verify", "readmit"}
+    assert {phase["phase"] for phase in shown["phases"]} >= {"restart", "verify", "readmit"}
     status = json.loads(lab.run(*command, "--json", "status").stdout)
     assert status["holds"] == [] and status["blind"] == {}

@@ -214,6 +214,11 @@ JOURNAL = {
         {"incident": "I-2", "node": "ei2\x1b[2J", "layer": "ei", "opened_at": 2000.0, "outcome": None},
     ],
     "decisions": [{"incident": "I-1", "at": 1001.0, "admitted": True, "summary": "ei1 is faulty"}],
+    "attempts": [{"incident": "I-1", "attempt": 1, "at": 1001.0, "outcome": "healed", "detail": {
+        "phases": [{"name": "confirm", "started": 1000.0, "ended": 1001.5},
+                   {"name": "shift", "started": 1001.5, "ended": 1002.0}],
+        "traffic_safe_at": 1002.0, "restored_at": 1009.0, "home_at": None, "problems": ["a problem\x1b[2J"]}}],
+    "phases": [{"incident": "I-1", "attempt": 1, "phase": "confirm", "at": 1001.0, "seconds": 1.0}],
 }  # fmt: skip
 
 
@@ -228,7 +233,10 @@ def test_history_is_newest_first_and_clean(selfheal: Call, ansible: Ansible) -> 
 def test_show_one_incident(selfheal: Call, ansible: Ansible) -> None:
     ansible.plays({"result": {"journal": JOURNAL}})
     said = selfheal("show", "I-1").stdout
-    assert "ei1 is faulty" in said and "healed" in said
+    for words in ("ei1 is faulty", "Attempt 1: healed", "shift", "1.5 s", "traffic safe after 2.0 s",
+                  "redundancy restored after 9.0 s", "a problem\\x1b[2J"):  # fmt: skip
+        assert words in said, words
+    assert "home" not in said
     missing = selfheal("show", "I-11")
     assert missing.exit_code == 2
     assert "did you mean I-1?" in missing.stderr
