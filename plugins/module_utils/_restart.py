@@ -35,6 +35,7 @@ PROPERTIES = (
     "RefuseManualStop",
 )
 POLL = 0.05
+IDLE_SECONDS = 20.0  # HAProxy closes idle connections by halves, every 5 s by default
 Params = Mapping[str, Any]
 Runner = Callable[[List[str]], str]
 
@@ -116,7 +117,7 @@ class Restart:
         self._witnesses()
         if params["vip"]:
             checks.address_absent(params["vip"], checks.local_addresses(self.run(["ip", "-o", "addr"])))
-        checks.connections(params["port"], params["peers"], params["left_sessions"], self.root)
+        checks.connections(params["port"], params["peers"], params["left_sessions"], self.root, IDLE_SECONDS)
         shown = self.show()
         checks.unit(shown, params["service"])
         checks.disk(self.root)

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import struct
 import subprocess
+import time
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
@@ -82,10 +83,30 @@ def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> 
     return count
 
 
-def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/") -> int:
-    """No connection from a balancer is open, but those whose requests outlived the drain limit."""
+def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/", patience: float = 0.0) -> int:
+    """No connection from a balancer is open, but those whose requests outlived the drain limit.
+
+    HAProxy keeps idle connections to a member for some seconds after its last request (``pool-purge-delay``), and
+    from here an idle one looks like any other: so it is looked again for ``patience`` seconds.
+    """
     if not peers or not port:
         return 0
+    deadline = time.monotonic() + patience
+    while True:
+        found = _open_now(port, peers, root)
+        if found <= allowed:
+            return found
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.1)
+    raise SelfhealError(
+        "connections_open",
+        f"{found} connections from balancers are still open on port {port}, {allowed} were expected: "
+        "it still gets traffic",
+    )
+
+
+def _open_now(port: int, peers: Sequence[str], root: str) -> int:
     tables = []
     for name in ("proc/net/tcp", "proc/net/tcp6"):
         try:
@@ -93,14 +114,7 @@ def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/") 
                 tables.append(stream.read())
         except OSError:
             continue
-    found = open_connections(tables, port, peers)
-    if found > allowed:
-        raise SelfhealError(
-            "connections_open",
-            f"{found} connections from balancers are still open on port {port}, {allowed} were expected: "
-            "it still gets traffic",
-        )
-    return found
+    return open_connections(tables, port, peers)
 
 
 def address_absent(vip: str, addresses: Iterable[str]) -> None:

@@ -105,6 +105,19 @@ def test_a_real_connection_is_seen() -> None:
             assert checks.connections(port, [], 0) == 0
 
 
+@pytest.mark.parametrize(("patience", "refused"), [(0.0, True), (0.15, True), (1.0, False)])
+def test_idle_connections_get_time_to_close(monkeypatch: pytest.MonkeyPatch, patience: float, refused: bool) -> None:
+    now = [0.0]
+    open_now = iter([4, 2, 1, 0, 0])
+    monkeypatch.setattr(checks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checks.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(checks, "_open_now", lambda *arguments: next(open_now))
+    if refused:
+        assert reason_of(checks.connections, 8280, ["10.213.77.11"], 0, "/", patience) == "connections_open"
+    else:
+        assert checks.connections(8280, ["10.213.77.11"], 0, "/", patience) == 0
+
+
 def test_the_address_of_a_pair_must_be_gone() -> None:
     checks.address_absent("10.0.0.100", ["10.0.0.11"])
     assert reason_of(checks.address_absent, "10.0.0.100", ["10.0.0.11", "10.0.0.100"]) == "not_out_of_traffic"
