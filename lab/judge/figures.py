@@ -16,6 +16,7 @@ from .records import Answer, BalancerSeen, MachineSeen, Mark, ProbeSeen, Sample
 from .spans import out_spans, restarts
 
 SLOW_SECONDS = 1.0  # longer than it asked for by this much
+CONNECT_SECONDS = 0.25  # a connect that takes longer has failed
 MOVE_SECONDS = 2.0  # what clients feel of a move is felt this close to it
 SETTLED = 10  # new connections in a row that one balancer answered: the address has moved
 
@@ -116,10 +117,16 @@ def moved(node: str, answers: Sequence[Answer], begin: float, end: float) -> tup
     return None
 
 
+def established(answer: Answer, at: float) -> bool:
+    """Its connection stood before that moment: it had the whole time that a connect may take, and more."""
+    return answer.error in ("reset", "closed", "timeout") and answer.sent + CONNECT_SECONDS < at
+
+
 def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[str, Any]]:
     """Every move of the address, by who answered new connections, and what clients felt of it.
 
-    What was felt is looked for around the move only, so that nothing else of the incident is put down to it.
+    What was felt is looked for around the move only, so that nothing else of the incident is put down to it. A long
+    request in flight is an established connection that was cut, also if it was the first of its connection.
     """
     new = [answer for answer in answers if answer.ok and answer.new and answer.balancer and begin <= answer.sent <= end]
     found = []
@@ -132,7 +139,8 @@ def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[st
         found.append({
             "at": round(after.sent, 3), "from": before.balancer, "to": after.balancer,
             "gap": round(longest_gap(near, early, late), 4) if near else 0.0,
-            "failed_new": sum(answer.new for answer in bad), "cut": sum(map(is_cut, bad))})
+            "failed_new": sum(answer.new and not established(answer, after.sent) for answer in bad),
+            "cut": sum(is_cut(answer) or (answer.new and established(answer, after.sent)) for answer in bad)})
     return found
 
 

@@ -19,8 +19,8 @@ SIZE = Size(faults=("memory",), drills=1, bare=10, moves=2, kills=("Shift",), sl
 def incident(cause: str, **values: Any) -> dict[str, Any]:
     spans = {"injected_to_detected": 5.0, "injected_to_safe": 9.0, "command_to_safe": 2.5, "safe_to_restored": 6.0,
              "command_to_restored": 8.5, "drain": 1.0, **values.pop("seconds", {})}
-    return {"node": "ei1", "cause": cause, "begin": 10.0, "traffic_safe": 20.0, "sent": 500, "failed": 0,
-            "failed_after_safe": 0, "cut": 0, "moves": [], "seconds": spans, **values}
+    return {"node": "ei1", "cause": cause, "begin": 10.0, "traffic_safe": 20.0, "restarted": 22.0, "sent": 500,
+            "failed": 0, "failed_after_safe": 0, "cut": 0, "moves": [], "seconds": spans, **values}
 
 
 def move(**values: Any) -> dict[str, Any]:
@@ -63,6 +63,7 @@ Spoil = Callable[[dict[str, Any], Facts], object]
      lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=10.1)),
     ("redundancy restored, service starts in 1 s",
      lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=None)),
+    ("redundancy restored, service starts in 1 s", lambda report, _: report["incidents"][1].update(restarted=None)),
     ("kill -9 of the run in each phase, then the command again", lambda _, facts: facts.killed.clear() or
      facts.killed.append(Killed("Shift", True, {}, 4, 9, False, True))),
     ("kill -9 of the run in each phase, then the command again", lambda _, facts: facts.killed.clear() or

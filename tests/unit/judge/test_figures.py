@@ -242,9 +242,10 @@ def test_each_move_is_felt_by_itself() -> None:
     marks = [Mark(10, "move", "extlb1"), Mark(50, "end")]
     answers = pair_answers(20, 40)
     answers += [failed(20.1, error="connect", new=True), failed(20.2, error="reset"), failed(30, error="reset")]
+    answers += [failed(18.5, 15, "timeout", new=True, seconds=5.0)]  # in flight: it was connected long before
     answers = [item for item in answers if not 40 < item.sent < 40.35]  # nobody answered then
     incident = one(marks, answers, pair_samples(25.0))
     assert [(move["from"], move["to"], move["failed_new"], move["cut"]) for move in incident.moves] == [
-        ("extlb1", "extlb2", 1, 1), ("extlb2", "extlb1", 0, 0)]
+        ("extlb1", "extlb2", 1, 2), ("extlb2", "extlb1", 0, 0)]
     assert [move["gap"] for move in incident.moves] == [pytest.approx(0.1, abs=0.02), pytest.approx(0.4, abs=0.02)]
     assert incident.cut == 2
