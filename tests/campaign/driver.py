@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from lab import faults
 from lab.judge import farm as judged
 from lab.judge import records, report
 from lab.machines import Lab, LabError, wait_until
+from tests.processes import kill_run
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -188,7 +188,7 @@ class Driver:
                 start_new_session=True) as process:
             def kill(why: Callable[[], None] = killed.set) -> None:
                 why()
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_run(process.pid)
 
             limit = threading.Timer(HEAL_SECONDS, kill, [lambda: None])
             timers.append(limit)

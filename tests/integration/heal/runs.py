@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.conftest import BIN, Lab
+from tests.processes import kill_run
 
 ORDER = ["confirm", "shift", "evidence", "restart", "verify", "readmit", "soak", ""]
 PATIENCE = 300.0
@@ -69,7 +68,7 @@ class Heal:
 
     def kill(self) -> None:
         """As if the controller's power was cut: every process of the run at once."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        kill_run(self.process.pid)
         self.process.wait()
 
     def end(self, seconds: float = PATIENCE) -> dict[str, Any]:
