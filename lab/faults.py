@@ -24,7 +24,7 @@ from lab.machines import Lab, LabError
 ILLNESS, DISTURBANCE = "illness", "disturbance"
 CONSOLE_SECONDS = 60  # a machine that burns its CPU answers its console slowly
 PEAK_SECONDS = 30
-RATE_OF_PEAK = 120
+RATE_OF_PEAK = 100
 
 HOOK = r"""
 say() { printf '%s\n' "$1" | timeout 20 socat - UNIX-CONNECT:/run/ei/fault.sock; }

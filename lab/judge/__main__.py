@@ -21,7 +21,7 @@ from .farm import JudgeError
 LONGEST_SECONDS = 4 * 3600
 MOST_REQUESTS = 2_000_000
 HIGHEST_RATE = 500.0
-PEAK_BURN_MS = 5
+PEAK_BURN_MS = 10
 EVENTS = ("drill", "bare", "move", "operator", "command", "end")
 
 
@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     start = command("start", "send requests and watch until stopped")
     start.add_argument("--no-nagios", action="store_true", help="do not read Nagios")
     peak_ = command("peak", "put load on the whole layer for a while", out=False)
-    for sub, rate, seconds, vip in ((start, 100.0, LONGEST_SECONDS, ""), (peak_, 120.0, 30.0, "10.213.77.100")):
+    for sub, rate, seconds, vip in ((start, 100.0, LONGEST_SECONDS, ""), (peak_, 100.0, 30.0, "10.213.77.100")):
         sub.add_argument("--rate", type=bounded(float, HIGHEST_RATE), default=rate, help="requests per second")
         sub.add_argument("--seconds", type=bounded(float, LONGEST_SECONDS), default=seconds, help="end by itself")
         sub.add_argument("--requests", type=bounded(int, MOST_REQUESTS), default=MOST_REQUESTS, help="end after")

@@ -231,9 +231,10 @@ class Driver:
         """Break a node, wait for Nagios, heal it."""
         begin = time.time()
         faults.break_node(self.lab, node, fault)
-        if not self.detected(node, begin):
+        seen = self.detected(node, begin)
+        if not seen:
             say(f"  {node}: Nagios did not see {fault} within {DETECT_SECONDS} s")
-        run = self.heal(node)
+        run = self.heal(node, seconds=HEAL_SECONDS if seen else 0)
         self.settle(node)
         return run
 
