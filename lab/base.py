@@ -57,6 +57,7 @@ def locked(path: Path, what: str, seconds: float = 900) -> Iterator[None]:
     """Hold a file lock; wait for another run that holds it, saying so once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
+
         def taken() -> bool:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,16 +122,25 @@ def in_use(folder: Path) -> bool:
 
 def _make(target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.part")
-    say(f"building the base root file system from {len(packages())} Debian packages and what they need, "
-        f"once, 1 to 3 minutes: {target}")
-    argv = ["mmdebstrap", "--variant=minbase", f"--include={','.join(packages())}",
-            f"--customize-hook={HOOK} \"$1\"", SUITE, str(unfinished)]
+    say(
+        f"building the base root file system from {len(packages())} Debian packages and what they need, "
+        f"once, 1 to 3 minutes: {target}"
+    )
+    argv = [
+        "mmdebstrap",
+        "--variant=minbase",
+        f"--include={','.join(packages())}",
+        f'--customize-hook={HOOK} "$1"',
+        SUITE,
+        str(unfinished),
+    ]
     tail: list[str] = []
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as process:
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            tail = [*tail[1 - PROBLEM_LINES:], line.rstrip()]
+            tail = [*tail[1 - PROBLEM_LINES :], line.rstrip()]
             if line.startswith("I: "):
                 say(f"  {line[3:].rstrip()}")
     if process.returncode != 0:

@@ -54,8 +54,13 @@ def check_spec(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if address in seen:
             raise LabError(f"{node} and {seen[address]} have the same address {address}")
         seen[address] = node
-        machines[node] = {"address": address, "prefix": network.prefixlen, "memory_mb": int(wanted["memory_mb"]),
-                          "cpu": float(wanted["cpu"]), "disk_mb": int(wanted["disk_mb"])}
+        machines[node] = {
+            "address": address,
+            "prefix": network.prefixlen,
+            "memory_mb": int(wanted["memory_mb"]),
+            "cpu": float(wanted["cpu"]),
+            "disk_mb": int(wanted["disk_mb"]),
+        }
     if not machines:
         raise LabError("the inventory has no machines")
     return machines
@@ -65,10 +70,16 @@ def limit_lines(memory_mb: int, cpu: float, v2: bool) -> list[str]:
     """Memory and CPU limits, in the words of the cgroup version that the host has."""
     quota = int(cpu * CFS_PERIOD)
     if v2:
-        return [f"lxc.cgroup2.memory.max = {memory_mb}M", "lxc.cgroup2.memory.swap.max = 0",
-                f"lxc.cgroup2.cpu.max = {quota} {CFS_PERIOD}"]
-    return [f"lxc.cgroup.memory.limit_in_bytes = {memory_mb}M", f"lxc.cgroup.cpu.cfs_period_us = {CFS_PERIOD}",
-            f"lxc.cgroup.cpu.cfs_quota_us = {quota}"]
+        return [
+            f"lxc.cgroup2.memory.max = {memory_mb}M",
+            "lxc.cgroup2.memory.swap.max = 0",
+            f"lxc.cgroup2.cpu.max = {quota} {CFS_PERIOD}",
+        ]
+    return [
+        f"lxc.cgroup.memory.limit_in_bytes = {memory_mb}M",
+        f"lxc.cgroup.cpu.cfs_period_us = {CFS_PERIOD}",
+        f"lxc.cgroup.cpu.cfs_quota_us = {quota}",
+    ]
 
 
 def config_text(lab: Lab, node: str, spec: Mapping[str, Any]) -> str:
@@ -76,9 +87,14 @@ def config_text(lab: Lab, node: str, spec: Mapping[str, Any]) -> str:
     v2 = not (CGROUPS / "memory").is_dir()
     octets = ipaddress.ip_address(spec["address"]).packed
     filled = string.Template(TEMPLATE.read_text()).substitute(
-        node=node, root=lab.machine_dir(node) / "root", cable_up=CABLE_UP, veth=lab.veth(node),
-        address=spec["address"], prefix=spec["prefix"],
-        mac="02:5e:" + ":".join(f"{octet:02x}" for octet in octets))
+        node=node,
+        root=lab.machine_dir(node) / "root",
+        cable_up=CABLE_UP,
+        veth=lab.veth(node),
+        address=spec["address"],
+        prefix=spec["prefix"],
+        mac="02:5e:" + ":".join(f"{octet:02x}" for octet in octets),
+    )
     return filled + "\n".join(limit_lines(spec["memory_mb"], spec["cpu"], v2)) + "\n"
 
 
@@ -108,6 +124,7 @@ def _thaw_cgroup(cgroup: Path) -> None:
 def _kill_cgroup(cgroup: Path) -> None:
     """Kill every process in a cgroup and below it, and remove it."""
     for folder in _deepest_first(cgroup):
+
         def empty(folder: Path = folder) -> bool:
             procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
             for pid in procs:
@@ -163,13 +180,34 @@ def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: str) -> Path:
     run(["mount", "-o", "loop", str(image), str(disk)])
     (disk / "up").mkdir()
     (disk / "work").mkdir()
-    run(["mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={disk}/up,workdir={disk}/work",
-         f"selfheal-{lab.container(node)}", str(root)])
+    run(
+        [
+            "mount",
+            "-t",
+            "overlay",
+            "-o",
+            f"lowerdir={lower},upperdir={disk}/up,workdir={disk}/work",
+            f"selfheal-{lab.container(node)}",
+            str(root),
+        ]
+    )
     (root / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
     (root / "etc/hostname").write_text(f"{node}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{spec['address']} {node}\n")
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{node}",
-         "-f", str(root / "etc/ssh/ssh_host_ed25519_key")])
+    run(
+        [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            f"root@{node}",
+            "-f",
+            str(root / "etc/ssh/ssh_host_ed25519_key"),
+        ]
+    )
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
     shutil.copy(host.public_key(lab), root / "root/.ssh/authorized_keys")
     return root
@@ -227,8 +265,11 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
         restarted = host.ensure_lxcfs()
         for spec in machines.values():
             spec["base"] = lower.name
-        wrong = sorted(node for node in found_nodes(lab)
-                       if restarted or node not in machines or not as_wanted(lab, node, machines[node]))
+        wrong = sorted(
+            node
+            for node in found_nodes(lab)
+            if restarted or node not in machines or not as_wanted(lab, node, machines[node])
+        )
         _each(lambda node: remove_machine(lab, node), wrong)
         changed = host.ensure_bridge(lab, str(wanted["bridge_address"]))
         changed |= host.ensure_key(lab)
@@ -241,12 +282,18 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
         def wait(node: str) -> None:
             if not wait_until(lambda: answers_ssh(machines[node]["address"]), SSH_SECONDS):
-                raise LabError(f"{node} does not answer SSH at {machines[node]['address']} after {SSH_SECONDS} s; "
-                               f"see {lab.machine_dir(node) / 'lxc.log'}")
+                raise LabError(
+                    f"{node} does not answer SSH at {machines[node]['address']} after {SSH_SECONDS} s; "
+                    f"see {lab.machine_dir(node) / 'lxc.log'}"
+                )
 
         _each(wait, missing)
-    return {"changed": bool(changed or wrong or missing or restarted), "made": missing, "removed": wrong,
-            "seconds": round(time.monotonic() - started, 2)}
+    return {
+        "changed": bool(changed or wrong or missing or restarted),
+        "made": missing,
+        "removed": wrong,
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
 def down(lab: Lab) -> dict[str, Any]:

@@ -23,8 +23,15 @@ from lab import base
 from lab.machines import CACHE, Lab, LabError, run, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("lab/inventory", "lab/roles", "lab/site.yml", "roles/guard", "roles/nagios_agent", "roles/nagios_server",
-           "plugins")
+SOURCES = (
+    "lab/inventory",
+    "lab/roles",
+    "lab/site.yml",
+    "roles/guard",
+    "roles/nagios_agent",
+    "roles/nagios_server",
+    "plugins",
+)
 #: What belongs to one machine or one run of it; everything else that site.yml wrote is kept.
 OWN = (
     "etc/machine-id", "etc/hostname", "etc/hosts", "etc/ssh/ssh_host_*", "root/.ssh", "root/.ansible",
@@ -42,8 +49,11 @@ def asked() -> bool:
 def _sources() -> Iterator[Path]:
     for name in SOURCES:
         top = ROOT / name
-        yield from [top] if top.is_file() else sorted(
-            path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        yield from (
+            [top]
+            if top.is_file()
+            else sorted(path for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        )
 
 
 def key() -> str:
@@ -124,8 +134,9 @@ def main() -> int:
                 base.say(f"kept this farm for the next LAB_FAST=1 lab/up ({time.monotonic() - started:.1f} s)")
         elif len(words) == 2 and words[0] == "wait":
             if not wait_until(lambda: _serves(words[1]) and not _held(lab), 120, pause=0.2):
-                raise LabError(f"{words[1]} does not answer, or a node is still held; "
-                               "`lab/down`, then `lab/up` without LAB_FAST")
+                raise LabError(
+                    f"{words[1]} does not answer, or a node is still held; `lab/down`, then `lab/up` without LAB_FAST"
+                )
         else:
             raise LabError("usage: python3 -m lab.farm fresh | save SINCE | wait URL")
     except LabError as error:

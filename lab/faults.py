@@ -24,7 +24,7 @@ from lab.machines import Lab, LabError
 ILLNESS, DISTURBANCE = "illness", "disturbance"
 CONSOLE_SECONDS = 60  # a machine that burns its CPU answers its console slowly
 PEAK_SECONDS = 30
-RATE_OF_PEAK = 100
+RATE_OF_PEAK = 60
 
 HOOK = r"""
 say() { printf '%s\n' "$1" | timeout 20 socat - UNIX-CONNECT:/run/ei/fault.sock; }
@@ -32,7 +32,9 @@ main_pid() { systemctl show -p MainPID --value "$1"; }
 """
 
 # What is put right inside the machine. Each line looks first, says what it undid, and may run at any time.
-MEND = HOOK + r"""
+MEND = (
+    HOOK
+    + r"""
 enabled() { systemctl is-enabled -q "$1" 2>/dev/null; }
 pid=$(main_pid ei.service)
 if enabled ei.service && [ "${pid:-0}" -gt 0 ]; then
@@ -60,6 +62,7 @@ for pair in ei.service=killed keepalived.service=keepalived_killed haproxy.servi
 done
 exit 0
 """
+)
 
 
 @dataclass(frozen=True)
@@ -86,14 +89,16 @@ def console(lab: Lab, node: str, script: str) -> str:
 def hook(word: str) -> Callable[[Lab, str], None]:
     def inject(lab: Lab, node: str) -> None:
         answer = console(lab, node, HOOK + f"say '{word}'")
-        if not answer.startswith("{") or "error\"" in answer:
+        if not answer.startswith("{") or 'error"' in answer:
             raise LabError(f"{node}: the service's fault hook said: {answer.strip() or 'nothing'}")
+
     return inject
 
 
 def script(text: str) -> Callable[[Lab, str], None]:
     def inject(lab: Lab, node: str) -> None:
         console(lab, node, HOOK + text)
+
     return inject
 
 
@@ -111,9 +116,13 @@ def load_peak(lab: Lab, node: str) -> None:  # noqa: ARG001 - every fault takes 
     if (pid := peak_pid(lab)) is not None:
         raise LabError(f"a load peak is already running (process {pid})")
     with subprocess.Popen(
-            [sys.executable, "-m", "lab.judge", "peak", "--rate", str(RATE_OF_PEAK), "--seconds", str(PEAK_SECONDS)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, cwd=Path(__file__).parent.parent) as process:
+        [sys.executable, "-m", "lab.judge", "peak", "--rate", str(RATE_OF_PEAK), "--seconds", str(PEAK_SECONDS)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=Path(__file__).parent.parent,
+    ) as process:
         (lab.state / "peak.pid").write_text(f"{process.pid}\n", encoding="ascii")
         process.returncode = 0  # it is left to run; it ends by itself
 
@@ -128,47 +137,124 @@ def peak_pid(lab: Lab) -> int | None:
     return pid if b"lab.judge" in words and b"peak" in words else None
 
 
-def fault(name: str, what: str, undone: str, inject: Callable[[Lab, str], None], needs: str = "",
-          kind: str = ILLNESS) -> Fault:
+def fault(
+    name: str, what: str, undone: str, inject: Callable[[Lab, str], None], needs: str = "", kind: str = ILLNESS
+) -> Fault:
     return Fault(name, kind, what, undone, inject, needs)
 
 
 EI, HAPROXY, KEEPALIVED, NRPE = "ei.service", "haproxy.service", "keepalived.service", "nagios-nrpe-server.service"
 
-FAULTS: dict[str, Fault] = {one.name: one for one in (
-    fault("memory", "the service leaks inside its own cgroup until 5 % (16 MB at least) of the machine's memory is "
-          "available, and from then on no request gets its buffer: every one is answered 500",
-          "restart of the service; mend frees the leak", hook("memory"), EI),
-    fault("cpu", "the service starts 6 children that burn CPU (nice 5), inside its own cgroup",
-          "restart of the service; mend kills the children", hook("cpu 6"), EI),
-    fault("disk", "a file fills the service's partition /var/lib/ei to the last byte",
-          "mend removes the file /var/lib/ei/lab-fill; a restart does not",
-          script("dd if=/dev/zero of=/var/lib/ei/lab-fill bs=64k 2>/dev/null; [ -s /var/lib/ei/lab-fill ]"), EI),
-    fault("killed", "kill -9 of the service's main process; its unit says Restart=no",
-          "start of the service", script("kill -9 $(main_pid ei.service)"), EI),
-    fault("hung", "SIGSTOP to the service's main process: connections are accepted, nothing is answered",
-          "restart of the service; mend sends SIGCONT", script("kill -STOP $(main_pid ei.service)"), EI),
-    fault("errors", "the service answers 500 to every request; /health follows after its grace of 45 s",
-          "restart of the service; mend ends it", hook("errors"), EI),
-    fault("cut", "the machine's network cable is taken out of the bridge; its processes go on",
-          "reboot of the machine; mend puts the cable back", lambda lab, node: lab.cut(node)),
-    fault("frozen", "every process of the machine stops where it is, its kernel still answers ping; its address stays",
-          "mend thaws it; nothing inside can", lambda lab, node: lab.freeze(node)),
-    fault("keepalived_killed", "kill -9 of all keepalived processes at once: the virtual IP stays on the interface "
-          "while the peer takes it too", "restart of keepalived",
-          script("systemctl is-active -q keepalived.service && kill -9 $(pidof keepalived)"), KEEPALIVED),
-    fault("haproxy_stopped", "systemctl stop haproxy: stopped for good, nothing restarts it",
-          "start of haproxy", script("systemctl stop haproxy.service"), HAPROXY),
-    fault("load_peak", f"the judge's client burns CPU on the whole layer through the virtual IP for {PEAK_SECONDS} s",
-          "ends by itself; mend of any node ends it", load_peak, EI, DISTURBANCE),
-    fault("cpu_burst", "two processes burn the machine's CPU for 5 s", "ends by itself",
-          script("systemd-run -q --collect --unit=lab-cpu-burst --property=RuntimeMaxSec=5 "
-                 "sh -c 'while :; do :; done & while :; do :; done'"), "", DISTURBANCE),
-    fault("operator_restart", "an operator sets a downtime of 120 s in Nagios and restarts the service",
-          "ends by itself", operator_restart, EI, DISTURBANCE),
-    fault("nrpe_down", "NRPE is stopped; everything else serves", "start of nagios-nrpe-server",
-          script("systemctl stop nagios-nrpe-server.service"), NRPE, DISTURBANCE),
-)}
+FAULTS: dict[str, Fault] = {
+    one.name: one
+    for one in (
+        fault(
+            "memory",
+            "the service leaks inside its own cgroup until 5 % (16 MB at least) of the machine's memory is "
+            "available, and from then on no request gets its buffer: every one is answered 500",
+            "restart of the service; mend frees the leak",
+            hook("memory"),
+            EI,
+        ),
+        fault(
+            "cpu",
+            "the service starts 6 children that burn CPU (nice 5), inside its own cgroup",
+            "restart of the service; mend kills the children",
+            hook("cpu 6"),
+            EI,
+        ),
+        fault(
+            "disk",
+            "a file fills the service's partition /var/lib/ei to the last byte",
+            "mend removes the file /var/lib/ei/lab-fill; a restart does not",
+            script("dd if=/dev/zero of=/var/lib/ei/lab-fill bs=64k 2>/dev/null; [ -s /var/lib/ei/lab-fill ]"),
+            EI,
+        ),
+        fault(
+            "killed",
+            "kill -9 of the service's main process; its unit says Restart=no",
+            "start of the service",
+            script("kill -9 $(main_pid ei.service)"),
+            EI,
+        ),
+        fault(
+            "hung",
+            "SIGSTOP to the service's main process: connections are accepted, nothing is answered",
+            "restart of the service; mend sends SIGCONT",
+            script("kill -STOP $(main_pid ei.service)"),
+            EI,
+        ),
+        fault(
+            "errors",
+            "the service answers 500 to every request; /health follows after its grace of 45 s",
+            "restart of the service; mend ends it",
+            hook("errors"),
+            EI,
+        ),
+        fault(
+            "cut",
+            "the machine's network cable is taken out of the bridge; its processes go on",
+            "reboot of the machine; mend puts the cable back",
+            lambda lab, node: lab.cut(node),
+        ),
+        fault(
+            "frozen",
+            "every process of the machine stops where it is, its kernel still answers ping; its address stays",
+            "mend thaws it; nothing inside can",
+            lambda lab, node: lab.freeze(node),
+        ),
+        fault(
+            "keepalived_killed",
+            "kill -9 of all keepalived processes at once: the virtual IP stays on the interface "
+            "while the peer takes it too",
+            "restart of keepalived",
+            script("systemctl is-active -q keepalived.service && kill -9 $(pidof keepalived)"),
+            KEEPALIVED,
+        ),
+        fault(
+            "haproxy_stopped",
+            "systemctl stop haproxy: stopped for good, nothing restarts it",
+            "start of haproxy",
+            script("systemctl stop haproxy.service"),
+            HAPROXY,
+        ),
+        fault(
+            "load_peak",
+            f"the judge's client burns CPU on the whole layer through the virtual IP for {PEAK_SECONDS} s",
+            "ends by itself; mend of any node ends it",
+            load_peak,
+            EI,
+            DISTURBANCE,
+        ),
+        fault(
+            "cpu_burst",
+            "two processes burn the machine's CPU for 5 s",
+            "ends by itself",
+            script(
+                "systemd-run -q --collect --unit=lab-cpu-burst --property=RuntimeMaxSec=5 "
+                "sh -c 'while :; do :; done & while :; do :; done'"
+            ),
+            "",
+            DISTURBANCE,
+        ),
+        fault(
+            "operator_restart",
+            "an operator sets a downtime of 120 s in Nagios and restarts the service",
+            "ends by itself",
+            operator_restart,
+            EI,
+            DISTURBANCE,
+        ),
+        fault(
+            "nrpe_down",
+            "NRPE is stopped; everything else serves",
+            "start of nagios-nrpe-server",
+            script("systemctl stop nagios-nrpe-server.service"),
+            NRPE,
+            DISTURBANCE,
+        ),
+    )
+}
 
 
 def log_path(lab: Lab) -> Path:
@@ -178,8 +264,10 @@ def log_path(lab: Lab) -> Path:
 
 def record(lab: Lab, at: float, event: str, node: str, label: str, kind: str) -> None:
     with log_path(lab).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"at": round(at, 3), "event": event, "node": node, "label": label,
-                               "detail": {"kind": kind}}) + "\n")
+        file.write(
+            json.dumps({"at": round(at, 3), "event": event, "node": node, "label": label, "detail": {"kind": kind}})
+            + "\n"
+        )
 
 
 def check_node(lab: Lab, node: str) -> None:
@@ -242,9 +330,14 @@ def table() -> str:
 
 def markdown() -> str:
     """The same table for lab/faults.md; a test holds the file against it."""
-    lines = ["<!-- SPDX-License-Identifier: GPL-3.0-or-later -->", "# Faults of the lab", "",
-             "Written by `lab/faults --markdown`. `lab/break NODE FAULT` does one, `lab/mend NODE` undoes all that are",
-             "there. A reboot of the machine ends every one of them too, but `frozen`, in which it cannot reboot.", ""]
+    lines = [
+        "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->",
+        "# Faults of the lab",
+        "",
+        "Written by `lab/faults --markdown`. `lab/break NODE FAULT` does one, `lab/mend NODE` undoes all that are",
+        "there. A reboot of the machine ends every one of them too, but `frozen`, in which it cannot reboot.",
+        "",
+    ]
     for kind, title in ((ILLNESS, "Illnesses"), (DISTURBANCE, "Disturbances that are no illness")):
         lines += [f"## {title}", "", "| fault | exactly | undone by |", "|---|---|---|"]
         lines += [f"| `{one.name}` | {one.what} | {one.undone} |" for one in FAULTS.values() if one.kind == kind]

@@ -50,8 +50,14 @@ def ensure_lxcfs() -> bool:
     LXCFS.mkdir(parents=True, exist_ok=True)
     LXCFS_MARK.parent.mkdir(parents=True, exist_ok=True)
     with (LXCFS_MARK.parent / "lxcfs.log").open("w") as log:
-        process = subprocess.Popen(["lxcfs", "-f", "-l", "--enable-cfs", "--enable-pidfd", str(LXCFS)],
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+        process = subprocess.Popen(
+            ["lxcfs", "-f", "-l", "--enable-cfs", "--enable-pidfd", str(LXCFS)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
     LXCFS_MARK.write_text(json.dumps({"pid": process.pid, "started": _start_time(process.pid)}))
     if not wait_until(_lxcfs_answers, 10):
         raise LabError(f"lxcfs does not start; see {LXCFS_MARK.parent / 'lxcfs.log'}")

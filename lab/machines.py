@@ -43,11 +43,19 @@ def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.0
     return True
 
 
-def run(argv: Sequence[str], check: bool = True, stdin: str | None = None,
-        timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: Sequence[str], check: bool = True, stdin: str | None = None, timeout: float = COMMAND_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Run one command of the host, with its output kept and its error told."""
-    done = subprocess.run(argv, input=stdin, text=True, capture_output=True, timeout=timeout, check=False,
-                          stdin=subprocess.DEVNULL if stdin is None else None)
+    done = subprocess.run(
+        argv,
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+    )
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip() or done.returncode}")
     return done
@@ -115,10 +123,12 @@ class Lab:
             raise LabError(f"no machine {node!r} in lab {self.name}; there are: {', '.join(self.nodes()) or 'none'}")
         return node
 
-    def _lxc(self, tool: str, node: str, *arguments: str, check: bool = True,
-             timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
-        return run([tool, "-P", str(self.lxc_path), "-n", self.container(node), *arguments],
-                   check=check, timeout=timeout)
+    def _lxc(
+        self, tool: str, node: str, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        return run(
+            [tool, "-P", str(self.lxc_path), "-n", self.container(node), *arguments], check=check, timeout=timeout
+        )
 
     def pid(self, node: str) -> int | None:
         """Process id, as the host sees it, of the node's PID 1; nothing when the node does not run."""
@@ -166,18 +176,31 @@ class Lab:
         """Put the node's cable back into the bridge."""
         run(["ip", "link", "set", self.veth(self._known(node)), "master", self.bridge])
 
-    def exec(self, node: str, argv: Sequence[str], check: bool = True,
-             timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+    def exec(
+        self, node: str, argv: Sequence[str], check: bool = True, timeout: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the node without its network or SSH (a console, so to say)."""
-        return self._lxc("lxc-attach", self._known(node), "--clear-env", "--set-var",
-                         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                         "--", *argv, check=check, timeout=timeout)
+        return self._lxc(
+            "lxc-attach",
+            self._known(node),
+            "--clear-env",
+            "--set-var",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "--",
+            *argv,
+            check=check,
+            timeout=timeout,
+        )
 
     def cgroups(self, node: str | None = None) -> Iterator[Path]:
         """Every cgroup that LXC made for the node, or for any node of this lab."""
-        wanted = re.compile("(?:" + "|".join(re.escape(kind) for kind in CGROUP_KINDS) + ")"
-                            + re.escape(self.container(node or ""))
-                            + (r"(?:-\d+)?" if node else ".+"))
+        wanted = re.compile(
+            "(?:"
+            + "|".join(re.escape(kind) for kind in CGROUP_KINDS)
+            + ")"
+            + re.escape(self.container(node or ""))
+            + (r"(?:-\d+)?" if node else ".+")
+        )
         return lxc_cgroups(wanted)
 
 

@@ -46,8 +46,13 @@ async def judge(options: argparse.Namespace) -> None:
     def put(sample: records.Sample) -> None:
         samples.put(records.sample_row(sample))
 
-    settings = {"rate": options.rate, "seed": options.seed, "vip": vip, "mix": vars(client.Mix()),
-                "limit": options.requests}
+    settings = {
+        "rate": options.rate,
+        "seed": options.seed,
+        "vip": vip,
+        "mix": vars(client.Mix()),
+        "limit": options.requests,
+    }
     records.put_mark(out / records.MARKS, records.Mark(time.time(), "start", detail=settings))
     watchers = [loop.create_task(watch.watch_balancer(known, name, put)) for name in known.all_balancers()]
     watchers.append(loop.create_task(watch.watch_machines(known, lab, put)))
@@ -72,8 +77,10 @@ async def judge(options: argparse.Namespace) -> None:
             if task.done() and task.exception() is not None:
                 raise task.exception() or JudgeError("unknown")
     finally:
-        records.put_mark(out / records.MARKS, records.Mark(time.time(), "stop", detail={
-            "cpu_seconds": round(time.process_time(), 2)}))
+        records.put_mark(
+            out / records.MARKS,
+            records.Mark(time.time(), "stop", detail={"cpu_seconds": round(time.process_time(), 2)}),
+        )
         for task in (*watchers, flushing):
             task.cancel()
         answers.flush()
@@ -115,6 +122,7 @@ def bounded(kind: type[int] | type[float], most: float) -> Callable[[str], float
         if not 0 < value <= most:
             raise argparse.ArgumentTypeError(f"more than 0 and at most {most:g}")
         return value
+
     return convert
 
 
@@ -131,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     start = command("start", "send requests and watch until stopped")
     start.add_argument("--no-nagios", action="store_true", help="do not read Nagios")
     peak_ = command("peak", "put load on the whole layer for a while", out=False)
-    for sub, rate, seconds, vip in ((start, 100.0, LONGEST_SECONDS, ""), (peak_, 100.0, 30.0, "10.213.77.100")):
+    for sub, rate, seconds, vip in ((start, 100.0, LONGEST_SECONDS, ""), (peak_, 60.0, 30.0, "10.213.77.100")):
         sub.add_argument("--rate", type=bounded(float, HIGHEST_RATE), default=rate, help="requests per second")
         sub.add_argument("--seconds", type=bounded(float, LONGEST_SECONDS), default=seconds, help="end by itself")
         sub.add_argument("--requests", type=bounded(int, MOST_REQUESTS), default=MOST_REQUESTS, help="end after")
@@ -157,8 +165,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif options.command == "peak":
             asyncio.run(peak(options))
         elif options.command == "mark":
-            records.put_mark(Path(options.out) / records.MARKS, records.Mark(
-                time.time(), options.event, options.node, options.label))
+            records.put_mark(
+                Path(options.out) / records.MARKS, records.Mark(time.time(), options.event, options.node, options.label)
+            )
         elif options.command == "stop":
             stop(Path(options.out))
         else:

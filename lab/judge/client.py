@@ -89,8 +89,12 @@ class Wire(asyncio.Protocol):
         if fields.get(b"connection") == b"close" or b"content-length" not in fields:
             self.keep = False
         self.buffer = b""
-        self._settle(status, "" if status == 200 else "status", fields.get(b"x-balancer", b"").decode(),
-                     fields.get(b"x-member", b"").decode())
+        self._settle(
+            status,
+            "" if status == 200 else "status",
+            fields.get(b"x-balancer", b"").decode(),
+            fields.get(b"x-member", b"").decode(),
+        )
 
     def _settle(self, status: int, error: str, balancer: str, member: str) -> None:
         if self.waiting is not None and not self.waiting.done():
@@ -103,8 +107,9 @@ class Wire(asyncio.Protocol):
 
 
 class Client:
-    def __init__(self, host: str, port: int, write: Callable[[Answer], None], *, seed: int = 1,
-                 mix: Mix | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, write: Callable[[Answer], None], *, seed: int = 1, mix: Mix | None = None
+    ) -> None:
         self.host, self.port, self.write = host, port, write
         self.mix = mix or Mix()
         self.stream = requests(seed, self.mix)
@@ -154,8 +159,7 @@ class Client:
                 self.idle.append(wire)
             else:
                 wire.end()
-        self.write(Answer(sent, time.time(), status, error, new, request.method, request.seconds, balancer,
-                          member))
+        self.write(Answer(sent, time.time(), status, error, new, request.method, request.seconds, balancer, member))
 
     async def connect(self) -> tuple[Wire | None, str]:
         loop = asyncio.get_running_loop()

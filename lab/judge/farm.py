@@ -86,17 +86,29 @@ def farm_from(listing: Mapping[str, Any]) -> Farm:
         if kind == "pool":
             balancers[group] = tuple(members(str(facts.get("selfheal_balancers", ""))))
         vip = str(facts.get("selfheal_vip", vip)) if kind == "pair" else vip
-    addresses = {name: lab_address(str(facts["ansible_host"])) for name, facts in hostvars.items()
-                 if "ansible_host" in facts and facts.get("ansible_connection") != "local"}
-    return Farm(addresses, layers, kinds, balancers, units, lab_address(vip),
-                addresses.get((members("monitor") or ["monitor"])[0], "10.213.77.10"), minimum)
+    addresses = {
+        name: lab_address(str(facts["ansible_host"]))
+        for name, facts in hostvars.items()
+        if "ansible_host" in facts and facts.get("ansible_connection") != "local"
+    }
+    return Farm(
+        addresses,
+        layers,
+        kinds,
+        balancers,
+        units,
+        lab_address(vip),
+        addresses.get((members("monitor") or ["monitor"])[0], "10.213.77.10"),
+        minimum,
+    )
 
 
 def load(config: Path) -> Farm:
     """Ask Ansible once, so that the judge reads the inventory that the user reads."""
     tool = Path(sys.executable).parent / "ansible-inventory"
-    command = str(tool) if tool.exists() else shutil.which("ansible-inventory") or str(
-        ROOT / ".venv/bin/ansible-inventory")
+    command = (
+        str(tool) if tool.exists() else shutil.which("ansible-inventory") or str(ROOT / ".venv/bin/ansible-inventory")
+    )
     env = {**os.environ, "ANSIBLE_CONFIG": str(config)}
     done = subprocess.run([command, "--list"], env=env, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode != 0:

@@ -53,8 +53,7 @@ class Incident:
         return None if begin is None or end is None else round(end - begin, 3)
 
     def figures(self) -> dict[str, Any]:
-        values = {name: round(value, 3) if isinstance(value, float) else value
-                  for name, value in vars(self).items()}
+        values = {name: round(value, 3) if isinstance(value, float) else value for name, value in vars(self).items()}
         start = self.injected if self.injected is not None else self.begin
         values["seconds"] = {
             "injected_to_detected": self.seconds(start, self.detected),
@@ -87,30 +86,40 @@ def is_cut(answer: Answer) -> bool:
     return not answer.new and answer.error in ("reset", "closed", "timeout")
 
 
-def pool_times(incident: Incident, farm: Farm, answers: Sequence[Answer], samples: Sequence[Sample],
-               within: Sequence[float]) -> None:
+def pool_times(
+    incident: Incident, farm: Farm, answers: Sequence[Answer], samples: Sequence[Sample], within: Sequence[float]
+) -> None:
     """Traffic safe: out on every balancer that answers. Restored: the node answers a client again."""
-    spans = [span for span in out_spans(incident.node, samples, farm.balancers.get(incident.layer, ()))
-             if span[1] > incident.begin and span[0] < incident.end]
+    spans = [
+        span
+        for span in out_spans(incident.node, samples, farm.balancers.get(incident.layer, ()))
+        if span[1] > incident.begin and span[0] < incident.end
+    ]
     chosen = [span for span in spans if any(span[0] - 1 <= at <= span[1] for at in within)] or spans
     if not chosen:
         return
     safe = max(chosen[-1][0], incident.begin)
     incident.traffic_safe = safe
-    in_flight = [answer.done for answer in answers
-                 if answer.member == incident.node and answer.sent <= safe < answer.done]
+    in_flight = [
+        answer.done for answer in answers if answer.member == incident.node and answer.sent <= safe < answer.done
+    ]
     incident.drained = max(in_flight, default=safe)
     after = max([safe, *(at for at in within if at >= safe)])
-    incident.redundancy_restored = min((answer.done for answer in answers if answer.ok
-                                        and answer.member == incident.node and after < answer.sent <= incident.end),
-                                       default=None)
+    incident.redundancy_restored = min(
+        (
+            answer.done
+            for answer in answers
+            if answer.ok and answer.member == incident.node and after < answer.sent <= incident.end
+        ),
+        default=None,
+    )
 
 
 def moved(node: str, answers: Sequence[Answer], begin: float, end: float) -> tuple[float, float | None] | None:
     """When the address left the node for good, by who answered new connections, and when it came back."""
     new = [answer for answer in answers if answer.ok and answer.new and answer.balancer and begin <= answer.sent <= end]
     for index, answer in enumerate(new):
-        run = new[index:index + SETTLED]
+        run = new[index : index + SETTLED]
         if answer.balancer != node and all(other.balancer != node for other in run):
             home = next((later.sent for later in new[index:] if later.balancer == node), None)
             return answer.sent, home
@@ -136,16 +145,22 @@ def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[st
         early, late = before.sent - MOVE_SECONDS, after.sent + MOVE_SECONDS
         near = [answer for answer in answers if early <= answer.sent <= late]
         bad = [answer for answer in near if not answer.ok]
-        found.append({
-            "at": round(after.sent, 3), "from": before.balancer, "to": after.balancer,
-            "gap": round(longest_gap(near, early, late), 4) if near else 0.0,
-            "failed_new": sum(answer.new and not established(answer, after.sent) for answer in bad),
-            "cut": sum(is_cut(answer) or (answer.new and established(answer, after.sent)) for answer in bad)})
+        found.append(
+            {
+                "at": round(after.sent, 3),
+                "from": before.balancer,
+                "to": after.balancer,
+                "gap": round(longest_gap(near, early, late), 4) if near else 0.0,
+                "failed_new": sum(answer.new and not established(answer, after.sent) for answer in bad),
+                "cut": sum(is_cut(answer) or (answer.new and established(answer, after.sent)) for answer in bad),
+            }
+        )
     return found
 
 
-def pair_times(incident: Incident, answers: Sequence[Answer], samples: Sequence[Sample],
-               within: Sequence[float]) -> None:
+def pair_times(
+    incident: Incident, answers: Sequence[Answer], samples: Sequence[Sample], within: Sequence[float]
+) -> None:
     """Traffic safe: the peer answers new connections. Restored: the node is a standby that could take over."""
     found = moved(incident.node, answers, incident.begin, incident.end)
     if found is not None:
@@ -202,32 +217,59 @@ def count(incident: Incident, answers: Sequence[Answer]) -> None:
     incident.longest_gap = longest_gap(answers, incident.begin, incident.end)
 
 
-def incidents(farm: Farm, marks: Sequence[Mark], answers: Sequence[Answer], samples: Sequence[Sample],
-              end: float) -> list[Incident]:
+def incidents(
+    farm: Farm, marks: Sequence[Mark], answers: Sequence[Answer], samples: Sequence[Sample], end: float
+) -> list[Incident]:
     """One per injected illness or drill; its window ends at its `end` mark, else where the next one begins."""
     ordered = sorted(marks, key=lambda mark: mark.at)
-    causes = [mark for mark in ordered if farm.layer_of(mark.node) and (
-        mark.event in ("drill", "move", "bare") or (
-            mark.event == "injected" and mark.detail.get("kind", "illness") == "illness"))]
+    causes = [
+        mark
+        for mark in ordered
+        if farm.layer_of(mark.node)
+        and (
+            mark.event in ("drill", "move", "bare")
+            or (mark.event == "injected" and mark.detail.get("kind", "illness") == "illness")
+        )
+    ]
     started = {node: restarts(node, samples) for nodes in farm.layers.values() for node in nodes}
     harmed = harm(farm, ordered, samples, end)
     begins = [sample.at for sample in samples]
     found = []
     for index, cause in enumerate(causes):
         limit = causes[index + 1].at if index + 1 < len(causes) else end
-        limit = min([limit, *(mark.at for mark in ordered if mark.event == "end" and mark.at > cause.at
-                              and mark.node in ("", cause.node))])
-        incident = Incident(cause.node, farm.layer_of(cause.node), cause.label or cause.event, cause.at, limit,
-                            cause.at if cause.event == "injected" else None)
+        limit = min(
+            [
+                limit,
+                *(
+                    mark.at
+                    for mark in ordered
+                    if mark.event == "end" and mark.at > cause.at and mark.node in ("", cause.node)
+                ),
+            ]
+        )
+        incident = Incident(
+            cause.node,
+            farm.layer_of(cause.node),
+            cause.label or cause.event,
+            cause.at,
+            limit,
+            cause.at if cause.event == "injected" else None,
+        )
         # A command that was refused may be given again: the last one counts.
-        incident.command = max((mark.at for mark in ordered if mark.event == "command" and mark.node == cause.node
-                                and cause.at <= mark.at < limit), default=None)
+        incident.command = max(
+            (
+                mark.at
+                for mark in ordered
+                if mark.event == "command" and mark.node == cause.node and cause.at <= mark.at < limit
+            ),
+            default=None,
+        )
         within = [at for at in started[cause.node] if cause.at <= at <= limit]
         incident.restarted = within[-1] if within else None
         if farm.kinds.get(incident.layer) == "pair":  # machines are only written when they change: all of them
             pair_times(incident, answers, samples, within)
         else:  # balancers are written once a second at least
-            near = samples[bisect.bisect_left(begins, cause.at - 3):bisect.bisect_right(begins, limit)]
+            near = samples[bisect.bisect_left(begins, cause.at - 3) : bisect.bisect_right(begins, limit)]
             pool_times(incident, farm, answers, near, within)
         alerts(incident, samples)
         count(incident, answers)
@@ -238,8 +280,9 @@ def incidents(farm: Farm, marks: Sequence[Mark], answers: Sequence[Answer], samp
 
 def totals(answers: Sequence[Answer], begin: float | None = None, end: float | None = None) -> Mapping[str, Any]:
     """The whole record in figures."""
-    inside = [answer for answer in answers
-              if (begin is None or answer.sent >= begin) and (end is None or answer.sent <= end)]
+    inside = [
+        answer for answer in answers if (begin is None or answer.sent >= begin) and (end is None or answer.sent <= end)
+    ]
     if not inside:
         return {"sent": 0, "failed": 0}
     latencies = sorted(answer.done - answer.sent - answer.seconds for answer in inside if answer.ok)
@@ -249,8 +292,11 @@ def totals(answers: Sequence[Answer], begin: float | None = None, end: float | N
             name = f"status {answer.status}" if answer.error == "status" else answer.error
             errors[name] = errors.get(name, 0) + 1
     return {
-        "sent": len(inside), "failed": sum(errors.values()), "errors": errors,
-        "slow": sum(map(is_slow, inside)), "cut": sum(map(is_cut, inside)),
+        "sent": len(inside),
+        "failed": sum(errors.values()),
+        "errors": errors,
+        "slow": sum(map(is_slow, inside)),
+        "cut": sum(map(is_cut, inside)),
         "new_connections": sum(answer.new for answer in inside),
         "rate": round(len(inside) / max(inside[-1].sent - inside[0].sent, 0.001), 2),
         "milliseconds": {f"p{share}": round(1000 * percentile(latencies, share), 1) for share in (50, 95, 99)},

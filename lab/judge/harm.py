@@ -19,8 +19,14 @@ def ill_spans(marks: Sequence[Mark], end: float) -> list[tuple[str, float, float
     spans = []
     for mark in marks:
         if mark.event in ("injected", "drill", "operator", "bare", "move"):
-            over = min((other.at for other in marks if other.at > mark.at and other.node in ("", mark.node)
-                        and other.event in ("mended", "end")), default=end)
+            over = min(
+                (
+                    other.at
+                    for other in marks
+                    if other.at > mark.at and other.node in ("", mark.node) and other.event in ("mended", "end")
+                ),
+                default=end,
+            )
             spans.append((mark.node, mark.at - 0.5, over + DISRUPTION_SECONDS))
     return spans
 
@@ -32,17 +38,20 @@ def harm(farm: Farm, marks: Sequence[Mark], samples: Sequence[Sample], end: floa
     def excused(node: str, at: float) -> bool:
         return any(name == node and begin <= at <= over for name, begin, over in spans)
 
-    found = [(at, f"{node}, a healthy node, was restarted")
-             for layer in farm.layers for node in farm.layers[layer]
-             for at in restarts(node, samples) if not excused(node, at)]
+    found = [
+        (at, f"{node}, a healthy node, was restarted")
+        for layer in farm.layers
+        for node in farm.layers[layer]
+        for at in restarts(node, samples)
+        if not excused(node, at)
+    ]
     for layer in farm.pools():
         found += below_minimum(farm, layer, samples, excused)
         found += left_out(farm, layer, samples, end)
     return sorted(found)
 
 
-def below_minimum(farm: Farm, layer: str, samples: Iterable[Sample],
-                  excused: Excused) -> list[tuple[float, str]]:
+def below_minimum(farm: Farm, layer: str, samples: Iterable[Sample], excused: Excused) -> list[tuple[float, str]]:
     """A balancer with fewer members than the layer needs, one of them taken out though it was not ill."""
     need = farm.minimum.get(layer, len(farm.layers[layer]) - 1)
     found: list[tuple[float, str]] = []
@@ -55,8 +64,13 @@ def below_minimum(farm: Farm, layer: str, samples: Iterable[Sample],
         healthy_out = [node for node in out if not excused(node, sample.at)]
         if up < need and healthy_out:
             if sample.balancer not in low:
-                found.append((sample.at, f"{layer} had {up} of at least {need} members on {sample.balancer}, "
-                              f"{', '.join(healthy_out)} not being ill"))
+                found.append(
+                    (
+                        sample.at,
+                        f"{layer} had {up} of at least {need} members on {sample.balancer}, "
+                        f"{', '.join(healthy_out)} not being ill",
+                    )
+                )
             low.add(sample.balancer)
         else:
             low.discard(sample.balancer)

@@ -35,8 +35,17 @@ class Answer:
         return not self.error
 
     def row(self) -> list[Any]:
-        return [round(self.sent, 4), round(self.done, 4), self.status, self.error, int(self.new), self.method,
-                round(self.seconds, 2), self.balancer, self.member]
+        return [
+            round(self.sent, 4),
+            round(self.done, 4),
+            self.status,
+            self.error,
+            int(self.new),
+            self.method,
+            round(self.seconds, 2),
+            self.balancer,
+            self.member,
+        ]
 
     @classmethod
     def from_row(cls, row: list[Any]) -> Answer:
@@ -106,21 +115,38 @@ Sample = BalancerSeen | MachineSeen | ProbeSeen
 
 def sample_row(sample: Sample) -> dict[str, Any]:
     if isinstance(sample, BalancerSeen):
-        servers = None if sample.servers is None else {
-            name: [seen.status, seen.total, seen.sessions] for name, seen in sample.servers.items()}
+        servers = (
+            None
+            if sample.servers is None
+            else {name: [seen.status, seen.total, seen.sessions] for name, seen in sample.servers.items()}
+        )
         return {"b": sample.balancer, "at": round(sample.at, 3), "servers": servers}
     if isinstance(sample, MachineSeen):
-        return {"m": sample.node, "at": round(sample.at, 3), "boot": sample.boot, "units": dict(sample.units),
-                "address": sample.address}
-    return {"p": sample.host, "at": round(sample.at, 3), "service": sample.service, "status": sample.status,
-            "hard": sample.hard, "last_check": sample.last_check}
+        return {
+            "m": sample.node,
+            "at": round(sample.at, 3),
+            "boot": sample.boot,
+            "units": dict(sample.units),
+            "address": sample.address,
+        }
+    return {
+        "p": sample.host,
+        "at": round(sample.at, 3),
+        "service": sample.service,
+        "status": sample.status,
+        "hard": sample.hard,
+        "last_check": sample.last_check,
+    }
 
 
 def sample_from_row(row: dict[str, Any]) -> Sample:
     if "b" in row:
         servers = row["servers"]
-        return BalancerSeen(row["at"], row["b"], None if servers is None else {
-            name: ServerSeen(*values) for name, values in servers.items()})
+        return BalancerSeen(
+            row["at"],
+            row["b"],
+            None if servers is None else {name: ServerSeen(*values) for name, values in servers.items()},
+        )
     if "m" in row:
         return MachineSeen(row["at"], row["m"], row["boot"], row["units"], row["address"])
     return ProbeSeen(row["at"], row["p"], row["service"], row["status"], row["hard"], row["last_check"])
@@ -164,5 +190,15 @@ def read_marks(path: Path) -> list[Mark]:
 def put_mark(path: Path, mark: Mark) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"at": round(mark.at, 3), "event": mark.event, "node": mark.node,
-                               "label": mark.label, "detail": dict(mark.detail)}) + "\n")
+        file.write(
+            json.dumps(
+                {
+                    "at": round(mark.at, 3),
+                    "event": mark.event,
+                    "node": mark.node,
+                    "label": mark.label,
+                    "detail": dict(mark.detail),
+                }
+            )
+            + "\n"
+        )

@@ -32,11 +32,14 @@ def build(out: Path, farm: Farm, faults: Path, now: float | None = None) -> dict
     marks = gather(out, faults)
     answers, samples = read_answers(out), read_samples(out)
     end = max([answers[-1].sent if answers else 0.0, *(mark.at for mark in marks if mark.event == "stop")]) or (
-        now or time.time())
+        now or time.time()
+    )
     found = figures.incidents(farm, marks, answers, samples, end)
     start = next(mark for mark in marks if mark.event == "start")
     return {
-        "begin": start.at, "end": round(end, 3), "settings": dict(start.detail),
+        "begin": start.at,
+        "end": round(end, 3),
+        "settings": dict(start.detail),
         "totals": dict(figures.totals(answers)),
         "incidents": [incident.figures() for incident in found],
         "harm": [{"at": round(at, 3), "what": text} for at, text in harm(farm, marks, samples, end)],
@@ -63,17 +66,41 @@ def rows(incidents: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     found = []
     for incident in incidents:
         spans = incident["seconds"]
-        found.append([
-            incident["node"], incident["cause"], seconds(spans["injected_to_detected"]),
-            seconds(spans["command_to_safe"] if spans["command_to_safe"] is not None else spans["injected_to_safe"]),
-            seconds(spans["safe_to_restored"]), str(incident["sent"]), str(incident["failed"]),
-            str(incident["failed_after_safe"]), str(incident["slow"]), str(incident["cut"]),
-            seconds(incident["longest_gap"]), "; ".join(incident["harm"]) or "none"])
+        found.append(
+            [
+                incident["node"],
+                incident["cause"],
+                seconds(spans["injected_to_detected"]),
+                seconds(
+                    spans["command_to_safe"] if spans["command_to_safe"] is not None else spans["injected_to_safe"]
+                ),
+                seconds(spans["safe_to_restored"]),
+                str(incident["sent"]),
+                str(incident["failed"]),
+                str(incident["failed_after_safe"]),
+                str(incident["slow"]),
+                str(incident["cut"]),
+                seconds(incident["longest_gap"]),
+                "; ".join(incident["harm"]) or "none",
+            ]
+        )
     return found
 
 
-HEADINGS = ("node", "cause", "detected", "traffic safe", "restored", "sent", "failed", "after safe", "slow", "cut",
-            "longest gap", "harm")
+HEADINGS = (
+    "node",
+    "cause",
+    "detected",
+    "traffic safe",
+    "restored",
+    "sent",
+    "failed",
+    "after safe",
+    "slow",
+    "cut",
+    "longest gap",
+    "harm",
+)
 
 
 def show(report: Mapping[str, Any]) -> None:
@@ -91,10 +118,15 @@ def show(report: Mapping[str, Any]) -> None:
         console = Console(width=150)
     console.print(table)
     total = report["totals"]
-    console.print(f"{total['sent']} requests, {total['failed']} failed"
-                  + (f" {total['errors']}" if total.get("errors") else "")
-                  + f"; longest gap {seconds(total.get('longest_gap'))}; harm: {len(report['harm']) or 'none'}")
-    console.print("traffic safe counts from the command, or from the injection where no command was marked; "
-                  "restored counts from traffic safe", style="dim")
+    console.print(
+        f"{total['sent']} requests, {total['failed']} failed"
+        + (f" {total['errors']}" if total.get("errors") else "")
+        + f"; longest gap {seconds(total.get('longest_gap'))}; harm: {len(report['harm']) or 'none'}"
+    )
+    console.print(
+        "traffic safe counts from the command, or from the injection where no command was marked; "
+        "restored counts from traffic safe",
+        style="dim",
+    )
     for item in report["harm"]:
         console.print(f"HARM at {time.strftime('%H:%M:%S', time.localtime(item['at']))}: {item['what']}", style="red")

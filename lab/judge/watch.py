@@ -54,7 +54,7 @@ def unchunk(body: bytes) -> bytes:
         if length == 0:
             return b"".join(parts)
         parts.append(rest[:length])
-        body = rest[length + 2:]
+        body = rest[length + 2 :]
     raise OSError("an answer that was cut off")
 
 
@@ -106,8 +106,10 @@ async def watch_balancer(farm: Farm, name: str, put: Put) -> None:
 
 def has_address(fib_trie: str, address: str) -> bool:
     """Whether a network namespace holds an address, from its /proc/net/fib_trie."""
-    return any(line.strip() == f"|-- {address}" and "host LOCAL" in after
-               for line, after in itertools.pairwise(fib_trie.splitlines()))
+    return any(
+        line.strip() == f"|-- {address}" and "host LOCAL" in after
+        for line, after in itertools.pairwise(fib_trie.splitlines())
+    )
 
 
 def started(pid: int) -> float:
@@ -177,8 +179,10 @@ async def watch_machines(farm: Farm, lab: Lab, put: Put) -> None:
     machines = []
     for layer, nodes in farm.layers.items():
         units = {farm.units.get(layer) or "", "keepalived.service" if farm.kinds.get(layer) == "pair" else ""}
-        machines += [Machine(lab, node, sorted(unit if "." in unit else f"{unit}.service"
-                                               for unit in units if unit), farm.vip) for node in nodes]
+        machines += [
+            Machine(lab, node, sorted(unit if "." in unit else f"{unit}.service" for unit in units if unit), farm.vip)
+            for node in nodes
+        ]
     last: dict[str, tuple[object, ...]] = {}
     retry: dict[str, float] = {}
     pairs = {node for layer, nodes in farm.layers.items() if farm.kinds.get(layer) == "pair" for node in nodes}
@@ -231,8 +235,13 @@ async def watch_nagios(farm: Farm, lab: Lab, put: Put, user: str = "selfheal") -
             if not headers:
                 password = await loop.run_in_executor(None, nagios_password, lab)
                 headers = "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() + "\r\n"
-            body = await fetch(farm.monitor, 80, "/nagios4/cgi-bin/statusjson.cgi?query=servicelist&details=true",
-                               NAGIOS_REQUEST_SECONDS, headers)
+            body = await fetch(
+                farm.monitor,
+                80,
+                "/nagios4/cgi-bin/statusjson.cgi?query=servicelist&details=true",
+                NAGIOS_REQUEST_SECONDS,
+                headers,
+            )
             for probe in parse_services(json.loads(body), time.time()):
                 if last.get((probe.host, probe.service)) != probe.last_check:
                     last[probe.host, probe.service] = probe.last_check

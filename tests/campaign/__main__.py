@@ -32,8 +32,14 @@ def show(found: Sequence[Row]) -> None:
 
 
 def result(found: Sequence[Row], facts: Facts, seed: int, seconds: float, judged: object) -> dict[str, object]:
-    return {"seed": seed, "seconds": round(seconds), "ok": all(row.ok for row in found),
-            "rows": [asdict(row) for row in found], "facts": asdict(facts), "judge": judged}
+    return {
+        "seed": seed,
+        "seconds": round(seconds),
+        "ok": all(row.ok for row in found),
+        "rows": [asdict(row) for row in found],
+        "facts": asdict(facts),
+        "judge": judged,
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

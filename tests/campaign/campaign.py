@@ -35,8 +35,9 @@ class Size:
     requests: int = 100_000
 
 
-SLICE = Size(faults=("memory",), drills=4, bare=2, moves=2, kills=("Shift", "Restart", "Readmit"), slow_starts=0,
-             requests=0)
+SLICE = Size(
+    faults=("memory",), drills=4, bare=2, moves=2, kills=("Shift", "Restart", "Readmit"), slow_starts=0, requests=0
+)
 
 
 @dataclass
@@ -90,8 +91,10 @@ def detach(driver: Driver, size: Size, facts: Facts, dice: random.Random) -> Non
         node = nodes[index % len(nodes)]
         run = driver.drill(node) if cause == "drill" else driver.ill(node, cause)
         facts.codes[f"{index + 1} {cause} {node}"] = run.code
-        say(f"heal {index + 1}/{len(plan)} of {node} ({cause}): "
-            f"{'well' if run.ok else f'exit {run.code}, see {run.log}'}, {run.end - run.begin:.1f} s")
+        say(
+            f"heal {index + 1}/{len(plan)} of {node} ({cause}): "
+            f"{'well' if run.ok else f'exit {run.code}, see {run.log}'}, {run.end - run.begin:.1f} s"
+        )
         while bare_done < size.bare and (bare_done + 1) * bare_every <= index + 1:
             facts.bare_seconds.append(driver.bare(node))
             bare_done += 1
@@ -143,11 +146,14 @@ def kills(driver: Driver, size: Size, facts: Facts, dice: random.Random) -> None
         first = driver.command(node, drill=True, kill_in=play, kill_after=round(dice.uniform(0.05, 0.8), 2))
         left = {"rotation": driver.rotation(), "answers": driver.answers(node)}
         again = driver.heal(node, drill=True)
+        driver.end_orphans()
         whole, serving = driver.wait_whole(60), driver.answers(node)
         driver.mark("end", node)
         facts.killed.append(Killed(play, first.killed_in == play, left, again.code, again.tries, whole, serving))
-        say(f"kill -9 in {play}, command again: {'well' if facts.killed[-1].ok else f'see {again.log}'} "
-            f"({again.tries} tries)")
+        say(
+            f"kill -9 in {play}, command again: {'well' if facts.killed[-1].ok else f'see {again.log}'} "
+            f"({again.tries} tries)"
+        )
 
 
 def fill(driver: Driver, size: Size) -> None:
@@ -199,33 +205,67 @@ def rows(report: Mapping[str, Any], facts: Facts, size: Size) -> list[Row]:
     bare = [one for one in quick if one["cause"] == "bare"]
     moved = [one for one in every if one["cause"] == "move"]
     wrong = [name for name, code in facts.codes.items() if code != 0 and not name.startswith("move")]
-    found = [Row("heals by lb_detach that ended well", f"{len(size.faults) + size.drills}, {len(size.faults)} real",
-                 f"{len(heals) - len(wrong)}, {len(real)} real" + (f"; not: {', '.join(wrong)}" if wrong else ""),
-                 not wrong and len(heals) == len(size.faults) + size.drills)]
+    found = [
+        Row(
+            "heals by lb_detach that ended well",
+            f"{len(size.faults) + size.drills}, {len(size.faults)} real",
+            f"{len(heals) - len(wrong)}, {len(real)} real" + (f"; not: {', '.join(wrong)}" if wrong else ""),
+            not wrong and len(heals) == len(size.faults) + size.drills,
+        )
+    ]
     after = sum(one["failed_after_safe"] for one in heals)
     unsafe = [one["node"] for one in heals if one["traffic_safe"] is None]
-    found.append(Row("failed after traffic safe", "0", f"{after} of {report['totals']['sent']} requests"
-                     + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""), after == 0 and not unsafe))
+    found.append(
+        Row(
+            "failed after traffic safe",
+            "0",
+            f"{after} of {report['totals']['sent']} requests"
+            + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""),
+            after == 0 and not unsafe,
+        )
+    )
     own = sum(one["failed"] for one in drills)
-    found.append(Row("failed by detach and return themselves (drills)", "0",
-                     f"{own} of {sum(one['sent'] for one in drills)} in {len(drills)} heals", own == 0))
+    found.append(
+        Row(
+            "failed by detach and return themselves (drills)",
+            "0",
+            f"{own} of {sum(one['sent'] for one in drills)} in {len(drills)} heals",
+            own == 0,
+        )
+    )
     if size.requests:
-        found.append(Row("requests", f"at least {size.requests}", str(report["totals"]["sent"]),
-                         report["totals"]["sent"] >= size.requests))
+        found.append(
+            Row(
+                "requests",
+                f"at least {size.requests}",
+                str(report["totals"]["sent"]),
+                report["totals"]["sent"] >= size.requests,
+            )
+        )
     if bare:
         lost = sum(one["failed"] for one in bare)
         # In a slice of a few restarts luck may have it that none is hit; the bar is for the whole.
-        found.append(Row("failed by the same restarts without detaching", "more than 0",
-                         f"{lost} in {len(bare)} restarts", lost > 0 or len(bare) < 10))
+        found.append(
+            Row(
+                "failed by the same restarts without detaching",
+                "more than 0",
+                f"{lost} in {len(bare)} restarts",
+                lost > 0 or len(bare) < 10,
+            )
+        )
     found += move_rows(moved, size, facts)
     found += safe_rows(heals, moved)
     found += restored_rows(every, drills, facts)
     if facts.killed:
         good = sum(one.ok for one in facts.killed)
-        found.append(Row("kill -9 of the run in each phase, then the command again",
-                         f"{len(size.kills)} of {len(size.kills)} end well", f"{good} of {len(facts.killed)}"
-                         + "".join(f"; {one.play}: not" for one in facts.killed if not one.ok),
-                         good == len(size.kills)))
+        found.append(
+            Row(
+                "kill -9 of the run in each phase, then the command again",
+                f"{len(size.kills)} of {len(size.kills)} end well",
+                f"{good} of {len(facts.killed)}" + "".join(f"; {one.play}: not" for one in facts.killed if not one.ok),
+                good == len(size.kills),
+            )
+        )
     found.append(Row("harm", "none", "; ".join(item["what"] for item in report["harm"]) or "none", not report["harm"]))
     return found
 
@@ -238,11 +278,16 @@ def move_rows(moved: Sequence[Mapping[str, Any]], size: Size, facts: Facts) -> l
     worst_gap = max((move["gap"] for move in every), default=0.0)
     cut = sum(move["cut"] for move in every)
     wrong = [name for name, code in facts.codes.items() if code != 0 and name.startswith("move")]
-    return [Row("moves of the virtual IP", f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
-                f"{len(every)} in {len(moved)} heals; {worst_new} failed at most, "
-                f"gap {milliseconds(worst_gap)} at most; {cut} established connections cut"
-                + (f"; not well: {', '.join(wrong)}" if wrong else ""),
-                not wrong and len(every) >= size.moves and worst_new <= 1 and worst_gap <= GAP_SECONDS)]
+    return [
+        Row(
+            "moves of the virtual IP",
+            f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
+            f"{len(every)} in {len(moved)} heals; {worst_new} failed at most, "
+            f"gap {milliseconds(worst_gap)} at most; {cut} established connections cut"
+            + (f"; not well: {', '.join(wrong)}" if wrong else ""),
+            not wrong and len(every) >= size.moves and worst_new <= 1 and worst_gap <= GAP_SECONDS,
+        )
+    ]
 
 
 def safe_rows(heals: Sequence[Mapping[str, Any]], moved: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -253,18 +298,26 @@ def safe_rows(heals: Sequence[Mapping[str, Any]], moved: Sequence[Mapping[str, A
         values = sorted(max(0.0, value) for value in spans(incidents, "command_to_safe"))
         if values:
             p50, p95 = percentile(values, 50), percentile(values, 95)
-            found.append(Row(f"command to traffic safe: {cause}", "p50 4 s, p95 8 s",
-                             f"p50 {p50:.1f} s, p95 {p95:.1f} s of {len(values)}", p50 <= 4 and p95 <= 8,
-                             timing=True))
+            found.append(
+                Row(
+                    f"command to traffic safe: {cause}",
+                    "p50 4 s, p95 8 s",
+                    f"p50 {p50:.1f} s, p95 {p95:.1f} s of {len(values)}",
+                    p50 <= 4 and p95 <= 8,
+                    timing=True,
+                )
+            )
     return found
 
 
-def restored_rows(every: Sequence[Mapping[str, Any]], drills: Sequence[Mapping[str, Any]],
-                  facts: Facts) -> list[Row]:
+def restored_rows(every: Sequence[Mapping[str, Any]], drills: Sequence[Mapping[str, Any]], facts: Facts) -> list[Row]:
     """Each heal against its own drain, the bare restart of the same run and the configured round of checks."""
     found = []
-    slow = [one for one in every if one["cause"] == "drill" and facts.slow_since is not None
-            and one["begin"] >= facts.slow_since]
+    slow = [
+        one
+        for one in every
+        if one["cause"] == "drill" and facts.slow_since is not None and one["begin"] >= facts.slow_since
+    ]
     for name, incidents, bare in (("1 s", drills, facts.bare_seconds), ("20 s", slow, facts.slow_bare_seconds)):
         if not incidents or not bare:
             continue
@@ -276,8 +329,13 @@ def restored_rows(every: Sequence[Mapping[str, Any]], drills: Sequence[Mapping[s
             well = took is not None and one["restarted"] is not None
             over.append(took - (typical + drain + facts.rounds_seconds) if well else float("inf"))
         over.sort()
-        found.append(Row(f"redundancy restored, service starts in {name}",
-                         f"bare restart ({typical:.1f} s) + drain + checks ({facts.rounds_seconds:g} s) + 5 s",
-                         f"+ {percentile(over, 50):.1f} s p50, + {over[-1]:.1f} s at most, of {len(over)}",
-                         over[-1] <= MARGIN_SECONDS, timing=True))
+        found.append(
+            Row(
+                f"redundancy restored, service starts in {name}",
+                f"bare restart ({typical:.1f} s) + drain + checks ({facts.rounds_seconds:g} s) + 5 s",
+                f"+ {percentile(over, 50):.1f} s p50, + {over[-1]:.1f} s at most, of {len(over)}",
+                over[-1] <= MARGIN_SECONDS,
+                timing=True,
+            )
+        )
     return found

@@ -66,6 +66,7 @@ class Driver:
     rate: float = 100.0
     seed: int = 1
     runs: list[Run] = field(default_factory=list)
+    orphans: set[int] = field(default_factory=set)
     judge: subprocess.Popen[bytes] | None = None
     farm: judged.Farm = field(init=False)
 
@@ -80,8 +81,23 @@ class Driver:
             (self.out / name).unlink(missing_ok=True)
         with (self.out / "judge.log").open("wb") as log:
             self.judge = subprocess.Popen(
-                [sys.executable, "-m", "lab.judge", "start", "--out", str(self.out), "--rate", str(self.rate),
-                 "--seed", str(self.seed)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                [
+                    sys.executable,
+                    "-m",
+                    "lab.judge",
+                    "start",
+                    "--out",
+                    str(self.out),
+                    "--rate",
+                    str(self.rate),
+                    "--seed",
+                    str(self.seed),
+                ],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         path = self.out / records.ANSWERS
         if not wait_until(lambda: path.exists() and path.stat().st_size > 0, 30):
             raise CampaignError(f"the judge does not start; see {self.out / 'judge.log'}")
@@ -132,6 +148,7 @@ class Driver:
     def rotation(self) -> dict[str, dict[str, bool]]:
         """By balancer that answers: which members are in."""
         from lab.judge.watch import STATS_PORT, parse_stats
+
         members = {node for pool in self.farm.pools() for node in self.farm.layers[pool]}
         found: dict[str, dict[str, bool]] = {}
         for name in self.farm.all_balancers():
@@ -171,8 +188,13 @@ class Driver:
         return [str(BIN / "ansible-playbook"), "selfheal.cluster.heal", *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ANSIBLE_CONFIG": str(self.lab.state / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
-                "PYTHONUNBUFFERED": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
+        return {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(self.lab.state / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
 
     def command(self, node: str, *, drill: bool, kill_in: str = "", kill_after: float = 0.0) -> Run:
         """Type the one command; with `kill_in`, kill -9 all of it once that play has begun."""
@@ -182,10 +204,20 @@ class Driver:
         begin = self.mark("command", node)
         killed = threading.Event()
         timers = []
-        with log.open("w", encoding="utf-8") as file, subprocess.Popen(
-                self.ansible("-e", f"selfheal_node={node}", *reason), cwd=ROOT, env=self.environment(), text=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                start_new_session=True) as process:
+        with (
+            log.open("w", encoding="utf-8") as file,
+            subprocess.Popen(
+                self.ansible("-e", f"selfheal_node={node}", *reason),
+                cwd=ROOT,
+                env=self.environment(),
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+
             def kill(why: Callable[[], None] = killed.set) -> None:
                 why()
                 kill_run(process.pid)
@@ -207,6 +239,20 @@ class Driver:
         self.runs.append(run)
         return run
 
+    def end_orphans(self) -> None:
+        """End what a killed run left: Ansible's workers have sessions of their own and wait for it for ever.
+
+        Done after the command was given again, since on a real machine nobody ends them either.
+        """
+        for pid in self.orphans:
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"selfheal.cluster.heal" in words:
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue  # it ended by itself
+        self.orphans.clear()
+
     def heal(self, node: str, *, drill: bool = False, seconds: float = HEAL_SECONDS) -> Run:
         """Type the command until it is admitted: what is refused as not yet ill, or as leased, is typed again."""
         deadline = time.monotonic() + seconds
@@ -222,9 +268,13 @@ class Driver:
 
     def detected(self, node: str, since: float, seconds: float = DETECT_SECONDS) -> bool:
         """Wait until Nagios has called something of the node critical, hard."""
+
         def seen() -> bool:
-            return any(probe.host == node and probe.status == "critical" and probe.hard and probe.last_check > since
-                       for probe in self.probes())
+            return any(
+                probe.host == node and probe.status == "critical" and probe.hard and probe.last_check > since
+                for probe in self.probes()
+            )
+
         return wait_until(seen, seconds, pause=1)
 
     def ill(self, node: str, fault: str) -> Run:
@@ -280,6 +330,23 @@ class Driver:
         inter = words[words.index("inter") + 1]
         seconds = float(inter.removesuffix("ms")) / 1000 if inter.endswith("ms") else float(inter.removesuffix("s"))
         return seconds * int(words[words.index("rise") + 1])
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one, as /proc shows them now."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text(encoding="ascii", errors="replace")
+        except OSError:
+            continue  # it ended meanwhile
+        parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    grown = {pid}
+    while grown:
+        grown = {child for child, parent in parents.items() if parent in grown} - found
+        found |= grown
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -39,15 +39,22 @@ class SmallLab:
         return ["nsenter", f"--net=/run/netns/{SMALL_NAME}", "env", f"LAB_NAME={SMALL_NAME}", *argv]
 
     def run(self, argv: list[str], check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(argv), input=stdin, text=True, capture_output=True, cwd=ROOT,
-                              timeout=300, check=False)
+        done = subprocess.run(
+            self.command(argv), input=stdin, text=True, capture_output=True, cwd=ROOT, timeout=300, check=False
+        )
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 
     def start(self, action: str) -> subprocess.Popen[str]:
         """Begin making the lab, to be killed on the way or to race another one."""
-        process = subprocess.Popen(self.command([sys.executable, "-m", "lab.build", action]), text=True, cwd=ROOT,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            self.command([sys.executable, "-m", "lab.build", action]),
+            text=True,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert process.stdin is not None
         process.stdin.write(json.dumps(SMALL_SPEC))
         process.stdin.close()
@@ -63,10 +70,26 @@ class SmallLab:
 
     def ssh(self, node: str, command: str, check: bool = True) -> str:
         state = self.lab.state
-        return self.run(["ssh", "-i", str(state / "id_ed25519"), "-o", f"UserKnownHostsFile={state}/known_hosts",
-                         "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=/dev/null",
-                         "-o", "BatchMode=yes", "-o", "ConnectTimeout=3",
-                         f"root@{SMALL_SPEC['machines'][node]['address']}", command], check=check).stdout.strip()
+        return self.run(
+            [
+                "ssh",
+                "-i",
+                str(state / "id_ed25519"),
+                "-o",
+                f"UserKnownHostsFile={state}/known_hosts",
+                "-o",
+                "StrictHostKeyChecking=yes",
+                "-o",
+                "GlobalKnownHostsFile=/dev/null",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "ConnectTimeout=3",
+                f"root@{SMALL_SPEC['machines'][node]['address']}",
+                command,
+            ],
+            check=check,
+        ).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +115,15 @@ class Farm:
     def playbook(self, *arguments: str) -> str:
         environment = {**os.environ, "ANSIBLE_CONFIG": str(self.lab.state / "ansible.cfg"), "NO_COLOR": "1"}
         tool = ROOT / ".venv/bin/ansible-playbook"
-        done = subprocess.run([str(tool if tool.exists() else shutil.which("ansible-playbook")), *arguments], cwd=ROOT,
-                              env=environment, text=True, capture_output=True, timeout=500, check=False)
+        done = subprocess.run(
+            [str(tool if tool.exists() else shutil.which("ansible-playbook")), *arguments],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            capture_output=True,
+            timeout=500,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
         return done.stdout
 

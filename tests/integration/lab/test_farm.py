@@ -95,8 +95,12 @@ def test_the_configuration_tests_of_the_policy_pass_and_fail(at_home: Lab) -> No
 def test_the_monitor_belongs_to_the_healer(at_home: Lab) -> None:
     paths = ["/var/lib/selfheal", "/etc/selfheal", "/etc/selfheal/nagios.password", "/var/lib/selfheal/journal.db"]
     shown = at_home.exec("monitor", ["stat", "-c", "%U:%G %a", *paths]).stdout
-    assert shown.splitlines() == ["selfheal:selfheal 750", "root:selfheal 750", "root:selfheal 640",
-                                  "selfheal:selfheal 600"]
+    assert shown.splitlines() == [
+        "selfheal:selfheal 750",
+        "root:selfheal 750",
+        "root:selfheal 640",
+        "selfheal:selfheal 600",
+    ]
     assert len(read_file(at_home, "monitor", "/etc/selfheal/nagios.password").strip()) == 24
 
 

@@ -17,10 +17,29 @@ SIZE = Size(faults=("memory",), drills=1, bare=10, moves=2, kills=("Shift",), sl
 
 
 def incident(cause: str, **values: Any) -> dict[str, Any]:
-    spans = {"injected_to_detected": 5.0, "injected_to_safe": 9.0, "command_to_safe": 2.5, "safe_to_restored": 6.0,
-             "command_to_restored": 8.5, "drain": 1.0, **values.pop("seconds", {})}
-    return {"node": "ei1", "cause": cause, "begin": 10.0, "traffic_safe": 20.0, "restarted": 22.0, "sent": 500,
-            "failed": 0, "failed_after_safe": 0, "cut": 0, "moves": [], "seconds": spans, **values}
+    spans = {
+        "injected_to_detected": 5.0,
+        "injected_to_safe": 9.0,
+        "command_to_safe": 2.5,
+        "safe_to_restored": 6.0,
+        "command_to_restored": 8.5,
+        "drain": 1.0,
+        **values.pop("seconds", {}),
+    }
+    return {
+        "node": "ei1",
+        "cause": cause,
+        "begin": 10.0,
+        "traffic_safe": 20.0,
+        "restarted": 22.0,
+        "sent": 500,
+        "failed": 0,
+        "failed_after_safe": 0,
+        "cut": 0,
+        "moves": [],
+        "seconds": spans,
+        **values,
+    }
 
 
 def move(**values: Any) -> dict[str, Any]:
@@ -28,11 +47,22 @@ def move(**values: Any) -> dict[str, Any]:
 
 
 def good() -> tuple[dict[str, Any], Facts]:
-    report = {"totals": {"sent": 1000}, "harm": [], "incidents": [
-        incident("memory", failed=40), incident("drill"), *(incident("bare", failed=1) for _ in range(10)),
-        incident("move", moves=[move(), move()])]}
-    facts = Facts(codes={"1 memory ei1": 0}, bare_seconds=[3.0, 3.2], rounds_seconds=1.0,
-                  killed=[Killed("Shift", True, {}, 0, 2, True, True)])
+    report = {
+        "totals": {"sent": 1000},
+        "harm": [],
+        "incidents": [
+            incident("memory", failed=40),
+            incident("drill"),
+            *(incident("bare", failed=1) for _ in range(10)),
+            incident("move", moves=[move(), move()]),
+        ],
+    }
+    facts = Facts(
+        codes={"1 memory ei1": 0},
+        bare_seconds=[3.0, 3.2],
+        rounds_seconds=1.0,
+        killed=[Killed("Shift", True, {}, 0, 2, True, True)],
+    )
     return report, facts
 
 
@@ -47,31 +77,46 @@ def test_a_good_campaign_misses_nothing() -> None:
 Spoil = Callable[[dict[str, Any], Facts], object]
 
 
-@pytest.mark.parametrize(("what", "spoil"), [
-    ("failed after traffic safe", lambda report, _: report["incidents"][0].update(failed_after_safe=1)),
-    ("failed after traffic safe", lambda report, _: report["incidents"][1].update(traffic_safe=None)),
-    ("failed by detach and return themselves (drills)", lambda report, _: report["incidents"][1].update(failed=1)),
-    ("requests", lambda report, _: report["totals"].update(sent=99)),
-    ("failed by the same restarts without detaching",
-     lambda report, _: [one.update(failed=0) for one in report["incidents"] if one["cause"] == "bare"]),
-    ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(failed_new=2)),
-    ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(gap=0.101)),
-    ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"].pop()),
-    ("command to traffic safe: memory",
-     lambda report, _: report["incidents"][0]["seconds"].update(command_to_safe=4.1)),
-    ("redundancy restored, service starts in 1 s",
-     lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=10.1)),
-    ("redundancy restored, service starts in 1 s",
-     lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=None)),
-    ("redundancy restored, service starts in 1 s", lambda report, _: report["incidents"][1].update(restarted=None)),
-    ("kill -9 of the run in each phase, then the command again", lambda _, facts: facts.killed.clear() or
-     facts.killed.append(Killed("Shift", True, {}, 4, 9, False, True))),
-    ("kill -9 of the run in each phase, then the command again", lambda _, facts: facts.killed.clear() or
-     facts.killed.append(Killed("Shift", False, {}, 0, 1, True, True))),
-    ("heals by lb_detach that ended well", lambda _, facts: facts.codes.update({"2 drill ei2": 2})),
-    ("moves of the virtual IP", lambda _, facts: facts.codes.update({"move 2 extlb1": 2})),
-    ("harm", lambda report, _: report["harm"].append({"at": 1, "what": "ei2, a healthy node, was restarted"})),
-])
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("failed after traffic safe", lambda report, _: report["incidents"][0].update(failed_after_safe=1)),
+        ("failed after traffic safe", lambda report, _: report["incidents"][1].update(traffic_safe=None)),
+        ("failed by detach and return themselves (drills)", lambda report, _: report["incidents"][1].update(failed=1)),
+        ("requests", lambda report, _: report["totals"].update(sent=99)),
+        (
+            "failed by the same restarts without detaching",
+            lambda report, _: [one.update(failed=0) for one in report["incidents"] if one["cause"] == "bare"],
+        ),
+        ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(failed_new=2)),
+        ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(gap=0.101)),
+        ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"].pop()),
+        (
+            "command to traffic safe: memory",
+            lambda report, _: report["incidents"][0]["seconds"].update(command_to_safe=4.1),
+        ),
+        (
+            "redundancy restored, service starts in 1 s",
+            lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=10.1),
+        ),
+        (
+            "redundancy restored, service starts in 1 s",
+            lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=None),
+        ),
+        ("redundancy restored, service starts in 1 s", lambda report, _: report["incidents"][1].update(restarted=None)),
+        (
+            "kill -9 of the run in each phase, then the command again",
+            lambda _, facts: facts.killed.clear() or facts.killed.append(Killed("Shift", True, {}, 4, 9, False, True)),
+        ),
+        (
+            "kill -9 of the run in each phase, then the command again",
+            lambda _, facts: facts.killed.clear() or facts.killed.append(Killed("Shift", False, {}, 0, 1, True, True)),
+        ),
+        ("heals by lb_detach that ended well", lambda _, facts: facts.codes.update({"2 drill ei2": 2})),
+        ("moves of the virtual IP", lambda _, facts: facts.codes.update({"move 2 extlb1": 2})),
+        ("harm", lambda report, _: report["harm"].append({"at": 1, "what": "ei2, a healthy node, was restarted"})),
+    ],
+)
 def test_each_bar_can_be_missed(what: str, spoil: Spoil) -> None:
     report, facts = good()
     spoil(report, facts)

@@ -67,9 +67,7 @@ def test_without_a_node_no_variable_is_set(selfheal: Call, ansible: Ansible) -> 
     assert ansible.calls[0]["argv"] == ["selfheal.cluster.heal"]
 
 
-def test_the_environment_is_small_and_safe(
-    selfheal: Call, ansible: Ansible, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_small_and_safe(selfheal: Call, ansible: Ansible, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "False")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")

@@ -43,6 +43,7 @@ class Wire(asyncio.Transport):
 
 def talk(ei: ModuleType, *pieces: bytes, service: Any = None) -> Wire:
     """Send pieces on one connection and give what came back."""
+
     async def run() -> Wire:
         wire = Wire()
         connection = ei.Connection(service or ei.Service("ei1", 15))
@@ -52,27 +53,31 @@ def talk(ei: ModuleType, *pieces: bytes, service: Any = None) -> Wire:
             while connection.task is not None:
                 await connection.task
         return wire
+
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize(("pieces", "line", "closed"), [
-    ([b"GET /simple HTTP/1.1\r\nHost: x\r\n\r\n"], b"200 OK", False),
-    ([b"GET /simple/ HTTP/1.1\r\n\r\n"], b"200 OK", False),
-    ([b"POST /simple HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"], b"200 OK", False),
-    ([b"POST /simple HTTP/1.1\r\nContent-Length: 3\r\n\r\n", b"ab", b"c"], b"200 OK", False),
-    ([b"GET /sim", b"ple HTTP/1.1\r\n\r\n"], b"200 OK", False),
-    ([b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"], b"200 OK", True),
-    ([b"GET /health HTTP/1.0\r\n\r\n"], b"200 OK", True),
-    ([b"GET /nothing HTTP/1.1\r\n\r\n"], b"404 ", False),
-    ([b"PUT /simple HTTP/1.1\r\n\r\n"], b"405 ", False),
-    ([b"GET /burn?ms=-1 HTTP/1.1\r\n\r\n"], b"400 ", False),
-    ([b"GET /slow?seconds=61 HTTP/1.1\r\n\r\n"], b"400 ", False),
-    ([b"GET /burn?ms=nan HTTP/1.1\r\n\r\n"], b"400 ", False),
-    ([b"nonsense\r\n\r\n"], b"400 ", True),
-    ([b"POST /simple HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"], b"411 ", True),
-    ([b"POST /simple HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"], b"413 ", True),
-    ([b"x" * 20000], b"431 ", True),
-])
+@pytest.mark.parametrize(
+    ("pieces", "line", "closed"),
+    [
+        ([b"GET /simple HTTP/1.1\r\nHost: x\r\n\r\n"], b"200 OK", False),
+        ([b"GET /simple/ HTTP/1.1\r\n\r\n"], b"200 OK", False),
+        ([b"POST /simple HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"], b"200 OK", False),
+        ([b"POST /simple HTTP/1.1\r\nContent-Length: 3\r\n\r\n", b"ab", b"c"], b"200 OK", False),
+        ([b"GET /sim", b"ple HTTP/1.1\r\n\r\n"], b"200 OK", False),
+        ([b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"], b"200 OK", True),
+        ([b"GET /health HTTP/1.0\r\n\r\n"], b"200 OK", True),
+        ([b"GET /nothing HTTP/1.1\r\n\r\n"], b"404 ", False),
+        ([b"PUT /simple HTTP/1.1\r\n\r\n"], b"405 ", False),
+        ([b"GET /burn?ms=-1 HTTP/1.1\r\n\r\n"], b"400 ", False),
+        ([b"GET /slow?seconds=61 HTTP/1.1\r\n\r\n"], b"400 ", False),
+        ([b"GET /burn?ms=nan HTTP/1.1\r\n\r\n"], b"400 ", False),
+        ([b"nonsense\r\n\r\n"], b"400 ", True),
+        ([b"POST /simple HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"], b"411 ", True),
+        ([b"POST /simple HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"], b"413 ", True),
+        ([b"x" * 20000], b"431 ", True),
+    ],
+)
 def test_answers(ei: ModuleType, pieces: list[bytes], line: bytes, closed: bool) -> None:
     wire = talk(ei, *pieces)
     assert wire.data.startswith(b"HTTP/1.1 " + line)
@@ -90,8 +95,7 @@ def test_two_requests_in_one_piece_are_answered_in_turn(ei: ModuleType) -> None:
     assert wire.data.index(b"200 OK") < wire.data.index(b"404 Not Found")
 
 
-def test_an_ill_service_says_so_at_health_only_after_its_grace(ei: ModuleType,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ill_service_says_so_at_health_only_after_its_grace(ei: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(ei.time, "monotonic", lambda: now)
     service = ei.Service("ei1", 15)
@@ -110,6 +114,7 @@ def test_an_ill_service_says_so_at_health_only_after_its_grace(ei: ModuleType,
 def test_a_request_without_memory_is_answered_500(ei: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*arguments: object) -> None:
         raise OSError(12, "Cannot allocate memory")
+
     monkeypatch.setattr(ei.mmap, "mmap", no_memory)
     wire = talk(ei, b"GET /simple HTTP/1.1\r\n\r\n")
     assert wire.data.startswith(b"HTTP/1.1 500")

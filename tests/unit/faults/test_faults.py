@@ -53,8 +53,9 @@ class PaperLab(Lab):
     def join(self, node: str) -> None:
         self.does.append(f"join {node}")
 
-    def exec(self, node: str, argv: Sequence[str], check: bool = True,
-             timeout: float = 0) -> subprocess.CompletedProcess[str]:
+    def exec(
+        self, node: str, argv: Sequence[str], check: bool = True, timeout: float = 0
+    ) -> subprocess.CompletedProcess[str]:
         code = 1 if "is-enabled" in argv[-1] and argv[-1] != faults.MEND and not self.enabled else 0
         self.does.append(f"{node}: {argv[-1]}")
         return subprocess.CompletedProcess(list(argv), code, self.says, "")
@@ -63,8 +64,14 @@ class PaperLab(Lab):
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PaperLab:
     paper = PaperLab("paper")  # a name that no real machine has, should a real function be reached
-    for name, value in {"does": [], "says": "{}\n", "enabled": True, "ice": False, "out": False,
-                        "folder": tmp_path}.items():
+    for name, value in {
+        "does": [],
+        "says": "{}\n",
+        "enabled": True,
+        "ice": False,
+        "out": False,
+        "folder": tmp_path,
+    }.items():
         object.__setattr__(paper, name, value)
     monkeypatch.setattr(Lab, "from_env", classmethod(lambda cls: paper))
     return paper
@@ -86,24 +93,36 @@ def test_the_table_has_every_fault_and_says_how_each_is_undone() -> None:
     assert all(one.what and one.undone for one in faults.FAULTS.values())
 
 
-@pytest.mark.parametrize(("name", "does"), [
-    ("cut", "cut ei1"), ("frozen", "freeze ei1"), ("killed", "kill -9 $(main_pid ei.service)"),
-    ("hung", "kill -STOP"), ("memory", "say 'memory'"), ("errors", "say 'errors'"), ("disk", "lab-fill"),
-])
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        ("cut", "cut ei1"),
+        ("frozen", "freeze ei1"),
+        ("killed", "kill -9 $(main_pid ei.service)"),
+        ("hung", "kill -STOP"),
+        ("memory", "say 'memory'"),
+        ("errors", "say 'errors'"),
+        ("disk", "lab-fill"),
+    ],
+)
 def test_a_fault_does_what_it_says_and_is_written_down(lab: PaperLab, name: str, does: str) -> None:
     faults.break_node(lab, "ei1", name)
     assert does in lab.does[-1]
     assert log(lab) == [("injected", "ei1", name)]
 
 
-@pytest.mark.parametrize(("argv", "said"), [
-    (["break", "ei9", "memory"], "there are: ei1, extlb1"),
-    (["break", "ei1", "memroy"], "there are: memory, cpu"),
-    (["break", "ei1", ""], "there are: memory, cpu"),
-    (["mend", ""], "there are: ei1, extlb1"),
-])
-def test_a_typo_is_answered_with_what_exists(lab: PaperLab, capsys: pytest.CaptureFixture[str], argv: list[str],
-                                             said: str) -> None:
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["break", "ei9", "memory"], "there are: ei1, extlb1"),
+        (["break", "ei1", "memroy"], "there are: memory, cpu"),
+        (["break", "ei1", ""], "there are: memory, cpu"),
+        (["mend", ""], "there are: ei1, extlb1"),
+    ],
+)
+def test_a_typo_is_answered_with_what_exists(
+    lab: PaperLab, capsys: pytest.CaptureFixture[str], argv: list[str], said: str
+) -> None:
     assert faults.main(argv) == 1
     assert said in capsys.readouterr().err
     assert lab.does == []

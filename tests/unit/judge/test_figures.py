@@ -15,9 +15,13 @@ from lab.judge.records import Answer, BalancerSeen, MachineSeen, Mark, ProbeSeen
 from lab.judge.spans import FOREVER, out_spans, restarts
 
 FARM = Farm(
-    addresses={}, layers={"ei": ("ei1", "ei2", "ei3"), "extlb": ("extlb1", "extlb2")},
-    kinds={"ei": "pool", "extlb": "pair"}, balancers={"ei": ("extlb1", "extlb2")},
-    units={"ei": "ei.service", "extlb": "haproxy.service"}, minimum={"ei": 2, "extlb": 1})
+    addresses={},
+    layers={"ei": ("ei1", "ei2", "ei3"), "extlb": ("extlb1", "extlb2")},
+    kinds={"ei": "pool", "extlb": "pair"},
+    balancers={"ei": ("extlb1", "extlb2")},
+    units={"ei": "ei.service", "extlb": "haproxy.service"},
+    minimum={"ei": 2, "extlb": 1},
+)
 
 
 def answer(sent: float, took: float = 0.01, **values: Any) -> Answer:
@@ -35,97 +39,149 @@ def look(at: float, balancer: str = "extlb1", **statuses: str) -> BalancerSeen:
 def looks(begin: float, end: float, **statuses: str) -> list[Sample]:
     """Both balancers, twice a second."""
     count = round((end - begin) * 2)
-    return [look(begin + index / 2, balancer, **statuses)
-            for index in range(count) for balancer in ("extlb1", "extlb2")]
+    return [
+        look(begin + index / 2, balancer, **statuses) for index in range(count) for balancer in ("extlb1", "extlb2")
+    ]
 
 
 def machine(at: float, node: str, address: bool = False, boot: float = 1.0, **units: float) -> MachineSeen:
     return MachineSeen(at, node, boot, {f"{name}.service": start for name, start in units.items()}, address)
 
 
-def one(marks: Sequence[Mark], answers: Sequence[Answer] = (), samples: Sequence[Sample] = (),
-        end: float = 60) -> figures.Incident:
-    found = figures.incidents(FARM, marks, sorted(answers, key=lambda item: item.sent),
-                              sorted(samples, key=lambda item: item.at), end)
+def one(
+    marks: Sequence[Mark], answers: Sequence[Answer] = (), samples: Sequence[Sample] = (), end: float = 60
+) -> figures.Incident:
+    found = figures.incidents(
+        FARM, marks, sorted(answers, key=lambda item: item.sent), sorted(samples, key=lambda item: item.at), end
+    )
     assert len(found) == 1
     return found[0]
 
 
-@pytest.mark.parametrize(("status", "out"), [
-    ("UP", False), ("UP 1/3", False), ("no check", False), ("MAINT", True), ("DRAIN", True), ("DOWN", True),
-    ("DOWN 1/2", True), ("NOLB", True), ("MAINT (via be_ei/ei1)", True),
-])
+@pytest.mark.parametrize(
+    ("status", "out"),
+    [
+        ("UP", False),
+        ("UP 1/3", False),
+        ("no check", False),
+        ("MAINT", True),
+        ("DRAIN", True),
+        ("DOWN", True),
+        ("DOWN 1/2", True),
+        ("NOLB", True),
+        ("MAINT (via be_ei/ei1)", True),
+    ],
+)
 def test_a_member_on_its_way_down_still_gets_requests(status: str, out: bool) -> None:
     assert ServerSeen(status).out is out
 
 
-@pytest.mark.parametrize(("name", "samples", "expected"), [
-    ("out on one of two is in", [look(1), look(1, "extlb2"), look(2, ei1="MAINT")], []),
-    ("out on both", [look(1), look(1, "extlb2"), look(2, ei1="MAINT"), look(2.1, "extlb2", ei1="DOWN"), look(3)],
-     [(2.1, 3)]),
-    ("a balancer that stopped answering says nothing after a while",
-     [look(1), look(1, "extlb2"), look(2, ei1="MAINT"), look(4, ei1="MAINT")], [(4, FOREVER)]),
-    ("no answer is not out", [look(1), BalancerSeen(2, "extlb1", None)], []),
-    ("a balancer of another layer does not count", [look(1), look(2, "intlb1", ei1="MAINT")], []),
-])
+@pytest.mark.parametrize(
+    ("name", "samples", "expected"),
+    [
+        ("out on one of two is in", [look(1), look(1, "extlb2"), look(2, ei1="MAINT")], []),
+        (
+            "out on both",
+            [look(1), look(1, "extlb2"), look(2, ei1="MAINT"), look(2.1, "extlb2", ei1="DOWN"), look(3)],
+            [(2.1, 3)],
+        ),
+        (
+            "a balancer that stopped answering says nothing after a while",
+            [look(1), look(1, "extlb2"), look(2, ei1="MAINT"), look(4, ei1="MAINT")],
+            [(4, FOREVER)],
+        ),
+        ("no answer is not out", [look(1), BalancerSeen(2, "extlb1", None)], []),
+        ("a balancer of another layer does not count", [look(1), look(2, "intlb1", ei1="MAINT")], []),
+    ],
+)
 def test_out_spans(name: str, samples: list[Sample], expected: list[tuple[float, float]]) -> None:
     assert out_spans("ei1", samples, ("extlb1", "extlb2")) == expected, name
 
 
-@pytest.mark.parametrize(("name", "samples", "expected"), [
-    ("first look is no restart", [machine(1, "ei1", ei=0.5)], []),
-    ("started anew", [machine(1, "ei1", ei=0.5), machine(9, "ei1", ei=8.0)], [8.0]),
-    ("stopped and started", [machine(1, "ei1", ei=0.5), machine(5, "ei1"), machine(9, "ei1", ei=8.0)], [8.0]),
-    ("a reboot is one restart", [machine(1, "ei1", ei=0.5), machine(9, "ei1", boot=8.0, ei=8.4)], [8.0]),
-    ("a machine that was out of sight did not reboot",
-     [machine(1, "ei1", ei=0.5), machine(2, "ei1", boot=0.0), machine(3, "ei1", ei=0.5)], []),
-    ("another machine", [machine(1, "ei2", ei=0.5), machine(9, "ei2", ei=8.0)], []),
-])
+@pytest.mark.parametrize(
+    ("name", "samples", "expected"),
+    [
+        ("first look is no restart", [machine(1, "ei1", ei=0.5)], []),
+        ("started anew", [machine(1, "ei1", ei=0.5), machine(9, "ei1", ei=8.0)], [8.0]),
+        ("stopped and started", [machine(1, "ei1", ei=0.5), machine(5, "ei1"), machine(9, "ei1", ei=8.0)], [8.0]),
+        ("a reboot is one restart", [machine(1, "ei1", ei=0.5), machine(9, "ei1", boot=8.0, ei=8.4)], [8.0]),
+        (
+            "a machine that was out of sight did not reboot",
+            [machine(1, "ei1", ei=0.5), machine(2, "ei1", boot=0.0), machine(3, "ei1", ei=0.5)],
+            [],
+        ),
+        ("another machine", [machine(1, "ei2", ei=0.5), machine(9, "ei2", ei=8.0)], []),
+    ],
+)
 def test_restarts(name: str, samples: list[Sample], expected: list[float]) -> None:
     assert restarts("ei1", samples) == expected, name
 
 
-@pytest.mark.parametrize(("name", "answers", "expected"), [
-    ("steady", [answer(t / 10) for t in range(100, 201)], 0.1),
-    ("failures are not successes", [answer(9.9), *(failed(t / 10) for t in range(100, 131)), answer(13.0),
-                                    *(answer(t / 10) for t in range(131, 200))], 3.1),
-    ("from the last success before the window", [answer(8.0), answer(12.0),
-                                                 *(answer(t / 10) for t in range(121, 200))], 4.0),
-    ("to the end of the window", [*(answer(t / 10) for t in range(95, 150)),
-                                  *(failed(t / 10) for t in range(150, 210))], 5.09),
-    ("nothing sent towards the end, nothing felt", [answer(t / 10) for t in range(95, 150)], 0.1),
-    ("nothing sent, nothing felt", [answer(3.0)], 0.0),
-])
+@pytest.mark.parametrize(
+    ("name", "answers", "expected"),
+    [
+        ("steady", [answer(t / 10) for t in range(100, 201)], 0.1),
+        (
+            "failures are not successes",
+            [
+                answer(9.9),
+                *(failed(t / 10) for t in range(100, 131)),
+                answer(13.0),
+                *(answer(t / 10) for t in range(131, 200)),
+            ],
+            3.1,
+        ),
+        (
+            "from the last success before the window",
+            [answer(8.0), answer(12.0), *(answer(t / 10) for t in range(121, 200))],
+            4.0,
+        ),
+        (
+            "to the end of the window",
+            [*(answer(t / 10) for t in range(95, 150)), *(failed(t / 10) for t in range(150, 210))],
+            5.09,
+        ),
+        ("nothing sent towards the end, nothing felt", [answer(t / 10) for t in range(95, 150)], 0.1),
+        ("nothing sent, nothing felt", [answer(3.0)], 0.0),
+    ],
+)
 def test_longest_gap(name: str, answers: list[Answer], expected: float) -> None:
     assert figures.longest_gap(answers, 10, 20) == pytest.approx(expected, abs=0.011), name
 
 
-@pytest.mark.parametrize(("name", "item", "slow", "cut"), [
-    ("quick", answer(1, 0.2), False, False),
-    ("asked to be long", answer(1, 5.1, seconds=5.0), False, False),
-    ("longer than asked", answer(1, 6.2, seconds=5.0), True, False),
-    ("failed is not slow", failed(1, 9, "timeout", new=True), False, False),
-    ("kept connection reset", failed(1, error="reset"), False, True),
-    ("kept connection that never answers", failed(1, 10, "timeout"), False, True),
-    ("new connection reset is no cut", failed(1, error="reset", new=True), False, False),
-    ("an error answer is no cut", failed(1), False, False),
-])
+@pytest.mark.parametrize(
+    ("name", "item", "slow", "cut"),
+    [
+        ("quick", answer(1, 0.2), False, False),
+        ("asked to be long", answer(1, 5.1, seconds=5.0), False, False),
+        ("longer than asked", answer(1, 6.2, seconds=5.0), True, False),
+        ("failed is not slow", failed(1, 9, "timeout", new=True), False, False),
+        ("kept connection reset", failed(1, error="reset"), False, True),
+        ("kept connection that never answers", failed(1, 10, "timeout"), False, True),
+        ("new connection reset is no cut", failed(1, error="reset", new=True), False, False),
+        ("an error answer is no cut", failed(1), False, False),
+    ],
+)
 def test_slow_and_cut(name: str, item: Answer, slow: bool, cut: bool) -> None:
     assert (figures.is_slow(item), figures.is_cut(item)) == (slow, cut), name
 
 
 def heal_of_ei1() -> tuple[list[Mark], list[Answer], list[Sample]]:
     """Ill at 10, seen at 14, commanded at 16, out at 18, restarted at 20, serves at 25."""
-    marks = [Mark(10, "injected", "ei1", "memory", {"kind": "illness"}), Mark(16, "command", "ei1"),
-             Mark(40, "end")]
+    marks = [Mark(10, "injected", "ei1", "memory", {"kind": "illness"}), Mark(16, "command", "ei1"), Mark(40, "end")]
     answers = [answer(t / 10) for t in range(600)]
     answers += [failed(t, member="ei1") for t in (11, 13, 17)]
     answers += [answer(17.5, 3.0, member="ei1", seconds=3.0), answer(25.0, 0.02, member="ei1")]
-    samples = [*looks(0, 18), *looks(18, 24, ei1="MAINT"), *looks(24, 59),
-               machine(1, "ei1", ei=0.5), machine(20.2, "ei1", ei=20.0),
-               ProbeSeen(9.1, "ei1", "memory", "ok", True, 9.0),
-               ProbeSeen(12.1, "ei1", "memory", "critical", False, 12.0),
-               ProbeSeen(14.1, "ei1", "memory", "critical", True, 14.0)]
+    samples = [
+        *looks(0, 18),
+        *looks(18, 24, ei1="MAINT"),
+        *looks(24, 59),
+        machine(1, "ei1", ei=0.5),
+        machine(20.2, "ei1", ei=20.0),
+        ProbeSeen(9.1, "ei1", "memory", "ok", True, 9.0),
+        ProbeSeen(12.1, "ei1", "memory", "critical", False, 12.0),
+        ProbeSeen(14.1, "ei1", "memory", "critical", True, 14.0),
+    ]
     return marks, answers, samples
 
 
@@ -141,8 +197,13 @@ def test_an_incident_of_a_pool() -> None:
     assert incident.failed_after_safe == 0
     assert incident.harm == []
     assert incident.figures()["seconds"] == {
-        "injected_to_detected": 4.0, "injected_to_safe": 8.0, "command_to_safe": 2.0, "safe_to_restored": 7.02,
-        "command_to_restored": 9.02, "drain": 2.5}
+        "injected_to_detected": 4.0,
+        "injected_to_safe": 8.0,
+        "command_to_safe": 2.0,
+        "safe_to_restored": 7.02,
+        "command_to_restored": 9.02,
+        "drain": 2.5,
+    }
 
 
 def test_failed_after_traffic_safe_counts_by_the_time_of_sending() -> None:
@@ -152,15 +213,19 @@ def test_failed_after_traffic_safe_counts_by_the_time_of_sending() -> None:
     assert one(marks, [*answers, late, failed(18.1)], samples).failed_after_safe == 1
 
 
-@pytest.mark.parametrize(("name", "item", "first", "second"), [
-    ("a long request that the next incident cuts off", failed(25, 10, "closed", seconds=10.0), 0, 1),
-    ("one that was never answered", failed(25, 10, "timeout"), 1, 0),
-    ("a long one that the next incident left without an answer", failed(25, 18, "timeout", seconds=8.0), 0, 1),
-    ("one that could not connect just before", failed(29.9, 0.25, "connect"), 1, 0),
-    ("an error answer within the first", failed(25), 1, 0),
-])
-def test_a_failure_belongs_to_the_incident_in_which_it_went_wrong(name: str, item: Answer, first: int,
-                                                                  second: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "item", "first", "second"),
+    [
+        ("a long request that the next incident cuts off", failed(25, 10, "closed", seconds=10.0), 0, 1),
+        ("one that was never answered", failed(25, 10, "timeout"), 1, 0),
+        ("a long one that the next incident left without an answer", failed(25, 18, "timeout", seconds=8.0), 0, 1),
+        ("one that could not connect just before", failed(29.9, 0.25, "connect"), 1, 0),
+        ("an error answer within the first", failed(25), 1, 0),
+    ],
+)
+def test_a_failure_belongs_to_the_incident_in_which_it_went_wrong(
+    name: str, item: Answer, first: int, second: int
+) -> None:
     marks = [Mark(10, "drill", "ei1"), Mark(30, "bare", "ei2")]
     found = figures.incidents(FARM, marks, [item], [], 60)
     assert [incident.failed for incident in found] == [first, second], name
@@ -192,12 +257,14 @@ def test_a_disturbance_is_no_incident() -> None:
 def pair_answers(leave: float, home: float | None = None) -> list[Answer]:
     def who(at: float) -> str:
         return "extlb1" if at < leave or (home is not None and at >= home) else "extlb2"
+
     return [answer(t / 10, new=True, balancer=who(t / 10)) for t in range(600)]
 
 
 def pair_samples(standby_at: float, restart: float | None = 22.0) -> list[Sample]:
     def up(at: float, start: float, address: bool) -> MachineSeen:
         return machine(at, "extlb1", address, haproxy=start, keepalived=0.5)
+
     samples: list[Sample] = [up(1, 0.5, True), *looks(0, 20)]
     if restart is not None:
         samples += [up(restart + 0.1, restart, False)]
@@ -246,6 +313,8 @@ def test_each_move_is_felt_by_itself() -> None:
     answers = [item for item in answers if not 40 < item.sent < 40.35]  # nobody answered then
     incident = one(marks, answers, pair_samples(25.0))
     assert [(move["from"], move["to"], move["failed_new"], move["cut"]) for move in incident.moves] == [
-        ("extlb1", "extlb2", 1, 2), ("extlb2", "extlb1", 0, 0)]
+        ("extlb1", "extlb2", 1, 2),
+        ("extlb2", "extlb1", 0, 0),
+    ]
     assert [move["gap"] for move in incident.moves] == [pytest.approx(0.1, abs=0.02), pytest.approx(0.4, abs=0.02)]
     assert incident.cut == 2

@@ -29,13 +29,26 @@ def render(tmp_path: Path, host: str, template: str, inventory: Path) -> str:
     role = ROOT / "lab/roles/lab_balancer"
     target = tmp_path / "rendered"
     play = tmp_path / "play.yml"
-    play.write_text(PLAYBOOK.format(host=host, vars=role / "vars/main.yml", template=role / "templates" / template,
-                                    target=target))
+    play.write_text(
+        PLAYBOOK.format(host=host, vars=role / "vars/main.yml", template=role / "templates" / template, target=target)
+    )
     tool = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run([str(tool), "-i", str(inventory), str(play), "-e", "lab_balancer_stats_port=8404",
-                           "-e", "ansible_python_interpreter=" + sys.executable],
-                          env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "lab/ansible.cfg")}, capture_output=True,
-                          text=True, check=False)
+    done = subprocess.run(
+        [
+            str(tool),
+            "-i",
+            str(inventory),
+            str(play),
+            "-e",
+            "lab_balancer_stats_port=8404",
+            "-e",
+            "ansible_python_interpreter=" + sys.executable,
+        ],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "lab/ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return target.read_text()
 

@@ -102,10 +102,16 @@ def test_the_base_is_named_after_its_recipe(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_lock_keeps_two_runs_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lock"
-    holder = ("import sys; from lab.base import locked; from pathlib import Path\n"
-              "with locked(Path(sys.argv[1]), 'works'): print('held', flush=True); sys.stdin.read()")
-    with subprocess.Popen([sys.executable, "-c", holder, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          cwd=Path(__file__).resolve().parents[3]) as other:
+    holder = (
+        "import sys; from lab.base import locked; from pathlib import Path\n"
+        "with locked(Path(sys.argv[1]), 'works'): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[3],
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(LabError, match="another run works"), base.locked(path, "works", seconds=0):

@@ -41,8 +41,9 @@ def farm(with_lab: bool) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]
 def test_without_the_labs_file_nothing_is_changed_by_itself() -> None:
     hostvars, groups = farm(with_lab=False)
     said = load(INVENTORY / "group_vars/all/10-policy.yml")
-    bare = {node: {name: value for name, value in values.items() if name not in said}
-            for node, values in hostvars.items()}
+    bare = {
+        node: {name: value for name, value in values.items() if name not in said} for node, values in hostvars.items()
+    }
     for layer in _policy.layers(groups, hostvars):
         policy = _policy.effective(layer, hostvars, groups)
         assert (policy["mode"], policy["home"], policy["reboot"]) == ("observe", "never", False)

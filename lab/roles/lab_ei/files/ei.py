@@ -40,8 +40,14 @@ LONGEST_SECONDS = 60.0
 BURN_SLICE = 0.005
 BURN_NICE = "5"  # so that a login still gets a third of the CPU and the node can be healed over SSH
 REASONS = {
-    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 411: "Length Required",
-    413: "Content Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    411: "Length Required",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     503: "Service Unavailable",
 }
 
@@ -142,8 +148,12 @@ class Faults:
         self.burners.clear()
 
     def state(self) -> dict[str, object]:
-        return {"errors": self.errors, "leaked_bytes": len(self.leak) * LEAK_CHUNK, "full": self.full,
-                "burners": len(self.burners)}
+        return {
+            "errors": self.errors,
+            "leaked_bytes": len(self.leak) * LEAK_CHUNK,
+            "full": self.full,
+            "burners": len(self.burners),
+        }
 
 
 class Service:
@@ -253,8 +263,7 @@ class Connection(asyncio.Protocol):
             return
         lines = head.decode("latin-1").split("\r\n")
         words = lines[0].split(" ")
-        fields = {name.strip().lower(): value.strip()
-                  for name, _, value in (line.partition(":") for line in lines[1:])}
+        fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         length = fields.get("content-length", "0")
         if len(words) != 3 or not length.isdecimal():
             self.refuse(400, b"not HTTP\n")
@@ -263,7 +272,7 @@ class Connection(asyncio.Protocol):
         elif int(length) > BODY_LIMIT:
             self.refuse(413, b"1 MB at most\n")
         elif len(rest) >= int(length):
-            self.buffer = rest[int(length):]
+            self.buffer = rest[int(length) :]
             wish = fields.get("connection", "").lower()
             close = wish == "close" or (words[2] == "HTTP/1.0" and wish != "keep-alive")
             self.task = asyncio.get_running_loop().create_task(self.serve(words[0], words[1], close))
@@ -281,8 +290,13 @@ class Connection(asyncio.Protocol):
     def send(self, code: int, kind: bytes, content: bytes, *, close: bool, body: bool) -> None:
         assert self.transport is not None
         head = b"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nX-Member: %s\r\n%s\r\n" % (
-            code, REASONS[code].encode(), kind, len(content), self.service.name,
-            b"Connection: close\r\n" if close else b"")
+            code,
+            REASONS[code].encode(),
+            kind,
+            len(content),
+            self.service.name,
+            b"Connection: close\r\n" if close else b"",
+        )
         self.transport.write(head + content if body else head)
         if close:
             self.transport.close()
@@ -310,8 +324,9 @@ async def fault_line(service: Service, reader: asyncio.StreamReader, writer: asy
 
 
 async def run() -> None:
-    service = Service(os.environ.get("EI_NAME") or socket.gethostname(),
-                      float(os.environ.get("EI_HEALTH_GRACE_SECONDS", "15")))
+    service = Service(
+        os.environ.get("EI_NAME") or socket.gethostname(), float(os.environ.get("EI_HEALTH_GRACE_SECONDS", "15"))
+    )
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -324,8 +339,12 @@ async def run() -> None:
         return
     except TimeoutError:
         pass
-    server = await loop.create_server(lambda: Connection(service), os.environ.get("EI_ADDRESS", "0.0.0.0"),
-                                      int(os.environ.get("EI_PORT", "8280")), backlog=512)
+    server = await loop.create_server(
+        lambda: Connection(service),
+        os.environ.get("EI_ADDRESS", "0.0.0.0"),
+        int(os.environ.get("EI_PORT", "8280")),
+        backlog=512,
+    )
     hooks = None
     fault_socket = os.environ.get("EI_FAULT_SOCKET", "")
     if fault_socket:
