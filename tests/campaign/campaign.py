@@ -146,7 +146,6 @@ def kills(driver: Driver, size: Size, facts: Facts, dice: random.Random) -> None
         first = driver.command(node, drill=True, kill_in=play, kill_after=round(dice.uniform(0.05, 0.8), 2))
         left = {"rotation": driver.rotation(), "answers": driver.answers(node)}
         again = driver.heal(node, drill=True)
-        driver.end_orphans()
         whole, serving = driver.wait_whole(60), driver.answers(node)
         driver.mark("end", node)
         facts.killed.append(Killed(play, first.killed_in == play, left, again.code, again.tries, whole, serving))

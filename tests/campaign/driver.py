@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -67,7 +66,6 @@ class Driver:
     rate: float = 100.0
     seed: int = 1
     runs: list[Run] = field(default_factory=list)
-    orphans: set[int] = field(default_factory=set)
     judge: subprocess.Popen[bytes] | None = None
     farm: judged.Farm = field(init=False)
 
@@ -240,20 +238,6 @@ class Driver:
         self.runs.append(run)
         return run
 
-    def end_orphans(self) -> None:
-        """End what a killed run left: Ansible's workers have sessions of their own and wait for it for ever.
-
-        Done after the command was given again, since on a real machine nobody ends them either.
-        """
-        for pid in self.orphans:
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if b"selfheal.cluster.heal" in words:
-                    os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue  # it ended by itself
-        self.orphans.clear()
-
     def heal(self, node: str, *, drill: bool = False, seconds: float = HEAL_SECONDS) -> Run:
         """Type the command until it is admitted: what is refused as not yet ill, or as leased, is typed again."""
         deadline = time.monotonic() + seconds
@@ -331,23 +315,6 @@ class Driver:
         inter = words[words.index("inter") + 1]
         seconds = float(inter.removesuffix("ms")) / 1000 if inter.endswith("ms") else float(inter.removesuffix("s"))
         return seconds * int(words[words.index("rise") + 1])
-
-
-def descendants(pid: int) -> set[int]:
-    """All processes below one, as /proc shows them now."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = stat.read_text(encoding="ascii", errors="replace")
-        except OSError:
-            continue  # it ended meanwhile
-        parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
-    found: set[int] = set()
-    grown = {pid}
-    while grown:
-        grown = {child for child, parent in parents.items() if parent in grown} - found
-        found |= grown
-    return found
 
 
 def write_json(path: Path, value: Any) -> None:
