@@ -86,7 +86,10 @@ def connect(path: str) -> sqlite3.Connection:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise JournalError("no journal at %s: create it there once with the module selfheal.cluster.heal_journal (selfheal survey prints the task)" % path) from None
+        raise JournalError(
+            "no journal at %s: create it there once with the module selfheal.cluster.heal_journal; "
+            "selfheal survey prints the task" % path
+        ) from None
     except OSError as exc:
         raise JournalError("journal %s: %s" % (path, exc.strerror)) from exc
     # One owner: a second user of a WAL database leaves files behind that the first cannot write.
