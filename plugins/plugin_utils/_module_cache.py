@@ -6,28 +6,40 @@ Packing a module for its way to a target costs the controller 0.3 s of CPU, and 
 the other, before the traffic is safe. ansible-core keeps packed modules for one run; here its files are copied into
 that folder at the start and out of it at the end. A cache that does not fit, or that somebody else could have written,
 is not used, and nothing here can make a heal fail.
+
+On the target most of a module's time goes into compiling the same sources again each time: 0.25 of 0.4 s. So byte code
+is added to what is kept. Python takes it if it is of its own version, and else compiles the sources beside it.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import dataclasses
 import hashlib
+import io
 import os
+import pickle
+import py_compile
 import shutil
 import stat
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import ansible.release
 
 IN_RUN = "ansiballz_cache"  # the folder of ansible-core inside the temporary folder of a run
 PREFIX = "ansible_collections.selfheal.cluster.plugins.modules."
+KEPT_BESIDES = 3  # other versions or checkouts of the same user
 COLLECTION = Path(__file__).resolve().parents[2]
 
 
 def key(collection: Path = COLLECTION) -> str:
     """Changes with every file that can become part of a packed module."""
     digest = hashlib.sha256(f"{ansible.release.__version__} {sys.version} {ansible.__file__}".encode())
-    for folder in ("modules", "module_utils"):
+    for folder in ("modules", "module_utils", "plugin_utils"):
         for path in sorted((collection / "plugins" / folder).glob("*.py")):
             info = path.stat()
             digest.update(f"{path} {info.st_size} {info.st_mtime_ns}\n".encode())
@@ -77,11 +89,40 @@ def keep(local_tmp: str) -> int:
                 continue
             partial = folder / f".{path.name}.{os.getpid()}"
             shutil.copyfile(path, partial)
+            with contextlib.suppress(Exception):  # the form of these files is ansible-core's own business
+                add_byte_code(partial)
             partial.replace(folder / path.name)
             new += 1
-        for old in top.iterdir():
-            if old != folder:
-                shutil.rmtree(old, ignore_errors=True)
+        caches = sorted((path for path in top.iterdir() if path != folder), key=lambda path: path.lstat().st_mtime)
+        for old in caches[: -KEPT_BESIDES or None]:
+            shutil.rmtree(old, ignore_errors=True)
         return new
     except OSError:
         return 0
+
+
+def add_byte_code(path: Path) -> None:
+    """Put compiled code beside each source in the archive of a packed module."""
+    with path.open("rb") as stream:
+        packed = pickle.load(stream)  # noqa: S301  a file that this run has written a moment ago, in our own folder
+    packed = dataclasses.replace(packed, zip_data=base64.b64encode(compiled(base64.b64decode(packed.zip_data))))
+    improved = path.with_name(path.name + ".improved")
+    with improved.open("wb") as stream:
+        pickle.dump(packed, stream)
+    improved.replace(path)
+
+
+def compiled(archive: bytes) -> bytes:
+    """The archive with byte code that is taken without looking at the sources again."""
+    result = io.BytesIO(archive)
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(result, "a", zipfile.ZIP_DEFLATED) as content:
+        source, code = Path(folder) / "source.py", Path(folder) / "code.pyc"
+        names = set(content.namelist())
+        for name in sorted(names):
+            if not name.endswith(".py") or f"{name}c" in names:
+                continue
+            source.write_bytes(content.read(name))
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+            py_compile.compile(str(source), str(code), dfile=name, doraise=True, invalidation_mode=mode)
+            content.writestr(f"{name}c", code.read_bytes())
+    return result.getvalue()

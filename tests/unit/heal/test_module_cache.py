@@ -4,6 +4,14 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,15 +74,90 @@ def test_another_file_makes_another_cache(tmp_path: Path) -> None:
     assert cache.key(tree) != before
 
 
-def test_caches_of_older_files_are_removed(tmp_path: Path) -> None:
+def test_only_the_newest_caches_are_kept(tmp_path: Path) -> None:
     cache.keep(packed(tmp_path / "one"))
-    old = cache.home() / "old"
-    old.mkdir()
+    for number in range(5):
+        old = cache.home() / f"old{number}"
+        old.mkdir()
+        os.utime(old, (number, number))
     cache.keep(str(tmp_path / "one"))
-    assert not old.exists()
+    assert sorted(path.name for path in cache.home().iterdir() if path.name.startswith("old")) == [
+        "old2",
+        "old3",
+        "old4",
+    ]
 
 
 def test_no_home_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert cache.warm(str(tmp_path)) == 0
     assert cache.keep(str(tmp_path)) == 0
+
+
+def archive(**sources: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as content:
+        for name, text in sources.items():
+            content.writestr(f"{name}.py", text)
+    return stream.getvalue()
+
+
+def imported(path: Path, name: str) -> str:
+    """What a fresh Python gets from this archive."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(path)!r}); import {name} as m; print(m.x)"],
+        text=True, capture_output=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_byte_code_is_taken_instead_of_compiling_again(tmp_path: Path) -> None:
+    path = tmp_path / "packed.zip"
+    whole = cache.compiled(archive(one="x = 1\n"))
+    assert cache.compiled(whole) == whole
+    with zipfile.ZipFile(io.BytesIO(whole)) as content:
+        assert content.namelist() == ["one.py", "one.pyc"]
+        code = content.read("one.pyc")
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as content:
+        content.writestr("one.py", "x = 'compiled again'\n")
+        content.writestr("one.pyc", code)
+    path.write_bytes(stream.getvalue())
+    assert imported(path, "one") == "1"
+
+
+def test_byte_code_of_another_python_is_left_aside(tmp_path: Path) -> None:
+    path = tmp_path / "packed.zip"
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(cache.compiled(archive(one="x = 1\n")))) as content:
+        code = content.read("one.pyc")
+    with zipfile.ZipFile(stream, "w") as content:
+        content.writestr("one.py", "x = 'from source'\n")
+        content.writestr("one.pyc", b"\x00\x00" + code[2:])
+    path.write_bytes(stream.getvalue())
+    assert imported(path, "one") == "from source"
+
+
+def test_sources_that_do_not_compile_keep_the_module_as_it_was(tmp_path: Path) -> None:
+    assert cache.keep(packed(tmp_path / "one")) == 1  # not even a pickle
+    cache.warm(empty(tmp_path / "two"))
+    assert (tmp_path / "two" / cache.IN_RUN / NAME).read_bytes() == b"packed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """As ansible-core keeps a packed module."""
+
+    zip_data: bytes
+    name: str = "heal_plan"
+
+
+def test_what_is_kept_has_byte_code(tmp_path: Path) -> None:
+    run = packed(tmp_path / "one")
+    (Path(run) / cache.IN_RUN / NAME).write_bytes(pickle.dumps(Packed(base64.b64encode(archive(one="x = 1\n")))))
+    assert cache.keep(run) == 1
+    cache.warm(empty(tmp_path / "two"))
+    kept = pickle.loads((tmp_path / "two" / cache.IN_RUN / NAME).read_bytes())
+    assert kept.name == "heal_plan"
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(kept.zip_data))) as content:
+        assert content.namelist() == ["one.py", "one.pyc"]
