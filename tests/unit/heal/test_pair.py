@@ -12,7 +12,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_pair
 
 from .farm import LOST, OK, acting, failed, instance, pair_heal, play, refused
 
-MEMBERS = {"lb1": {"answer": {}}, "lb2": {"answer": {}}}
+MEMBERS: dict[str, dict[str, Any]] = {"lb1": {"answer": {}}, "lb2": {"answer": {}}}
 
 
 def drained(**changes: Any) -> dict[str, Any]:

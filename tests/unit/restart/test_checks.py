@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +111,8 @@ def test_a_real_connection_is_seen() -> None:
 def test_idle_connections_get_time_to_close(monkeypatch: pytest.MonkeyPatch, patience: float, refused: bool) -> None:
     now = [0.0]
     open_now = iter([4, 2, 1, 0, 0])
-    monkeypatch.setattr(checks.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(checks.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     monkeypatch.setattr(checks, "_open_now", lambda *arguments: next(open_now))
     if refused:
         assert reason_of(checks.connections, 8280, ["10.213.77.11"], 0, "/", patience) == "connections_open"
@@ -146,9 +148,9 @@ class Stat:
 def test_full_and_read_only_disks_are_not_for_a_restart(
     changes: dict[str, int], reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checks.os, "statvfs", lambda path: Stat(**changes))
+    monkeypatch.setattr(os, "statvfs", lambda path: Stat(**changes))
     assert reason_of(checks.disk, str(tmp_path)) == reason
-    monkeypatch.setattr(checks.os, "statvfs", lambda path: Stat())
+    monkeypatch.setattr(os, "statvfs", lambda path: Stat())
     checks.disk(str(tmp_path))
 
 
