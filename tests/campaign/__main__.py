@@ -17,7 +17,7 @@ from rich.table import Table
 
 from lab.machines import Lab, LabError
 
-from .campaign import SLICE, Facts, Row, Size, campaign, rows
+from .campaign import PARTS, SLICE, Facts, Row, Size, campaign, rows
 from .driver import ROOT, CampaignError, Driver, say, write_json
 
 
@@ -46,10 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or 1))
     parser.add_argument("--slice", action="store_true", help="only what `make test` runs")
+    parser.add_argument("--parts", default=",".join(PARTS), help="only these of: %(default)s")
     parser.add_argument("--keep", action="store_true", help="leave the lab up if this started it")
     options = parser.parse_args(argv)
     lab = Lab.from_env()
-    size = SLICE if options.slice else Size()
+    parts = set(options.parts.split(","))
+    if not parts <= set(PARTS):
+        parser.error(f"--parts: there are {', '.join(PARTS)}")
+    size = SLICE if options.slice else Size().only(parts)
     mine = not lab.nodes()
     begin = time.monotonic()
     try:

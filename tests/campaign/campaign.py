@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.judge.figures import percentile
@@ -18,6 +18,7 @@ from .driver import Driver, say
 KILL_PLAYS = ("Observe", "Confirm", "Shift", "Drain and take evidence", "Restart", "Verify", "Readmit", "Soak")
 #: Real faults among the heals by lb_detach.
 FAULTS = ("memory", "memory", "memory", "cpu", "cpu", "hung", "hung", "errors", "errors", "killed", "killed", "memory")
+PARTS = ("detach", "slow", "moves", "kills")
 MARGIN_SECONDS = 5.0
 GAP_SECONDS = 0.1
 
@@ -33,6 +34,17 @@ class Size:
     kills: Sequence[str] = KILL_PLAYS
     slow_starts: int = 3
     requests: int = 100_000
+
+    def only(self, parts: Container[str]) -> Size:
+        """The same without the parts that are not named; the bar of requests belongs to the heals by detach."""
+        size = self
+        if "detach" not in parts:
+            size = replace(size, faults=(), drills=0, bare=0, requests=0)
+        if "slow" not in parts:
+            size = replace(size, slow_starts=0)
+        if "moves" not in parts:
+            size = replace(size, moves=0)
+        return size if "kills" in parts else replace(size, kills=())
 
 
 SLICE = Size(

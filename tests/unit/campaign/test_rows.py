@@ -133,3 +133,12 @@ def test_a_fault_that_the_balancers_own_check_had_taken_out_first_is_safe_at_onc
 def test_a_run_is_killed_in_every_play_that_stands_for_a_phase() -> None:
     plays = [play["name"] for play in yaml.safe_load((ROOT / "playbooks/heal.yml").read_text())]
     assert [play for play in plays if play in KILL_PLAYS] == list(KILL_PLAYS)
+
+
+@pytest.mark.parametrize(
+    ("part", "left"),
+    [("detach", (30, 0, 0, 0)), ("slow", (0, 3, 0, 0)), ("moves", (0, 0, 10, 0)), ("kills", (0, 0, 0, 8))],
+)
+def test_a_part_alone_is_that_part_alone(part: str, left: tuple[int, ...]) -> None:
+    size = Size().only({part})
+    assert (len(size.faults) + size.drills, size.slow_starts, size.moves, len(size.kills)) == left
