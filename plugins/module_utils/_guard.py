@@ -65,13 +65,17 @@ def _ready(haproxy: Haproxy) -> set[str]:
     return {resource(server) for server in haproxy.servers() if server["admin"] == "ready"}
 
 
-def restore(haproxy: Haproxy, holds: Holds, reload: bool = False, seconds: float = 3.0) -> list[str]:
+def restore(
+    haproxy: Haproxy, holds: Holds, reload: bool = False, seconds: float = 3.0, settle: float = 1.5
+) -> list[str]:
     """Put holds back as soon as HAProxy answers; after a reload, as soon as its new worker does.
 
-    ``systemctl reload`` only tells the master, so the old worker may still answer for a while: until another
-    worker answers, or one that started just now, holds are looked after again and again.
+    ``systemctl reload`` only tells the master, so the old worker may still answer for a while: holds are looked
+    after again and again until another worker answers. A young worker may be the new one already, or an old one
+    that started just before the reload: it is watched for ``settle`` seconds before it is believed.
     """
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
+    end = begin + seconds
     done: list[str] = []
     first = 0
     while True:
@@ -80,7 +84,8 @@ def restore(haproxy: Haproxy, holds: Holds, reload: bool = False, seconds: float
                 info = haproxy.info()
                 done += put_back(haproxy, holds)
             first = first or info["pid"]
-            if not reload or info["pid"] != first or info["uptime_seconds"] <= 1:
+            young = info["uptime_seconds"] <= settle + 1
+            if not reload or info["pid"] != first or (young and time.monotonic() >= begin + settle):
                 return done
         except SelfhealError as exc:
             if time.monotonic() >= end:
