@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result: Dict[str, Any] = super().run(tmp, task_vars)
         del tmp  # deprecated by Ansible
-        _, arguments = self.validate_argument_spec(argument_spec=SPEC)
+        arguments = self.validate_argument_spec(argument_spec=SPEC)[1]
         variables = task_vars or {}
         try:
             problems: List[Dict[str, str]] = []

@@ -1,19 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Inventory out of a Nagios, for farms whose Nagios came first."""
 
 from __future__ import annotations
-
-import os
-import re
-from typing import Any, Optional
-
-from ansible.errors import AnsibleParserError
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-
-from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
-from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_inventory import Farm, read_farm
 
 DOCUMENTATION = r"""
 name: nagios
@@ -96,6 +86,17 @@ compose:
 groups:
   web: nagios_alias is search('web')
 """
+
+import os
+import re
+from typing import Any, Optional
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_inventory import Farm, read_farm
 
 FILE_NAMES = re.compile(r"(?:\A|\.)nagios\.ya?ml\Z")
 

@@ -33,14 +33,12 @@ _raw:
 
 from typing import Any
 
-# Imported here although this plugin does not use them: a lookup runs in the main process, and every worker of the run
-# is a fork of it. Without these lines each worker would import (and compile) them again.
-import ansible.module_utils.common.arg_spec  # noqa: F401
 from ansible import context
 from ansible.errors import AnsibleError
+from ansible.module_utils.common import arg_spec
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.selfheal.cluster.plugins.action import (  # noqa: F401  see above
+from ansible_collections.selfheal.cluster.plugins.action import (
     heal_observe,
     heal_plan,
     heal_step,
@@ -49,6 +47,10 @@ from ansible_collections.selfheal.cluster.plugins.action import (  # noqa: F401 
     node_restart,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import skipping_options
+
+# Not for this plugin: a lookup runs in the main process, and every worker of the run is a fork of it. Without these
+# each worker would import (and compile) them again.
+PRELOADED = (arg_spec, heal_observe, heal_plan, heal_step, heal_target, heal_watch, node_restart)
 
 
 class LookupModule(LookupBase):

@@ -22,6 +22,7 @@ On a pair the standby is idle, so "all twins are high" never holds and a load pe
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
@@ -111,7 +112,11 @@ def _by_series(
     past: Dict[str, Dict[Tuple[str, str, str], List[Tuple[float, float]]]] = {}
     for entry in history:
         value, at = entry.get("value"), entry.get("at")
-        if isinstance(value, (int, float)) and isinstance(at, (int, float)) and value == value and at == at:
+        if (
+            isinstance(value, (int, float))
+            and isinstance(at, (int, float))
+            and not (math.isnan(value) or math.isnan(at))
+        ):
             key = (str(entry.get("gauge") or ""), str(entry.get("service")), str(entry.get("label")))
             past.setdefault(str(entry.get("node")), {}).setdefault(key, []).append((at, value))
     return past

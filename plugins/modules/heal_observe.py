@@ -109,7 +109,9 @@ READERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Read each part that was asked for; one that fails hides no other."""
-    module = AnsibleModule(argument_spec={name: {"type": "dict"} for name in READERS}, supports_check_mode=True)
+    # The action plugin of the same name takes nagios for itself.
+    spec = {name: {"type": "dict"} for name in (*READERS, "nagios")}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     seen = {}
     for name, read in READERS.items():
         if module.params[name] is None:

@@ -13,8 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.demo.nagios import Nagios
+from lab.machines import Lab as Machines
+from lab.machines import wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+NODES = ("ei1", "ei2", "ei3", "extlb1", "extlb2")
 
 
 def lab_state() -> Path:
@@ -79,6 +84,11 @@ def lab() -> Iterator[Lab]:
     try:
         up = made.run("lab/up", timeout=900)
         assert up.returncode == 0, up.stdout[-6000:] + up.stderr[-2000:]
+        nagios = Nagios(Machines.from_env())
+        # A Nagios that has just started knows nothing yet, and unknown never heals.
+        assert wait_until(lambda: nagios.all_well(NODES), 180, pause=1.0), (
+            "Nagios does not see every node well: mend the lab"
+        )
         yield made
     finally:
         if mine:
