@@ -19,6 +19,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     call_human,
     enter,
     go_back,
+    may_have_acted,
     problem,
     settle,
     take_part,
@@ -73,7 +74,7 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
         take_part(state, "evidence", [state["node"]])
         return
     problem(state, because(host, result))
-    go_back(state, [] if what == "refused" and result.get("reason") != "not_moved" else [host], now)
+    go_back(state, [host] if may_have_acted(result) else [], now)
 
 
 def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
@@ -83,10 +84,14 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         problem(state, "the address is not proven to be on the peer: " + because(state["peer"], peer))
         go_back(state, state["done"]["shift"], now)
         return
-    if verdict(node) in ("refused", "failed"):
+    if verdict(node) == "refused":
         problem(state, "both nodes may hold the address: " + because(state["node"], node))
         go_back(state, state["done"]["shift"], now)
         return
+    if verdict(node) == "failed":
+        # Too ill to answer in time, and its clients are safe on the peer: they must not be given back to it.
+        # Its restart proves on the node itself that the address is away.
+        problem(state, because(state["node"], node))
     state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": now}]
     after_evidence(state, [state["node"], state["peer"]], now)
 
@@ -183,6 +188,13 @@ def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
         problem(state, f"{state['node']} fell ill again: {because(state['node'], result)}")
         enter(state, "undo", now)
         take_part(state, "again", state["done"]["shift"])
+        return
+    peer = seen["soak"].get(state["peer"])
+    if verdict(result) != "ok" or verdict(peer) in ("refused", "failed"):
+        # Invariant 10: what could not be watched to its end is not called healed.
+        bad = (state["node"], result) if verdict(result) != "ok" else (state["peer"], peer)
+        problem(state, "not watched to the end: " + because(*bad))
+        settle(state, "left_out", now)
         return
     if state["goes_home"]:
         if verdict(home) == "ok" and home is not None:

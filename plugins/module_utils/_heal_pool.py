@@ -20,6 +20,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     call_human,
     enter,
     go_back,
+    may_have_acted,
     member_rows,
     problem,
     serving,
@@ -53,8 +54,7 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
     for host in state["balancers"]:
         if host not in done:
             problem(state, because(host, results.get(host)))
-    # Whoever did not plainly refuse may have done it: an answer that was lost is no proof of nothing.
-    go_back(state, by_verdict(results, state["balancers"], "ok", "failed", "unreachable", "absent"), now)
+    go_back(state, [host for host in state["balancers"] if may_have_acted(results.get(host))], now)
 
 
 def _was_down(result: Mapping[str, Any]) -> bool:

@@ -139,6 +139,27 @@ def verdict(result: Optional[Mapping[str, Any]]) -> str:
     return "absent" if result.get("skipped") else "ok"
 
 
+# Refusals that are said before anything is touched. Any other failure may have come after the act.
+_BEFORE_ACTING = (
+    "stale_epoch",
+    "epoch_unreadable",
+    "below_minimum",
+    "human_hold",
+    "config_disabled",
+    "no_such_member",
+    "no_check",
+    "no_track_file",
+    "not_backup",
+    "no_preempt",
+    "address_owner",
+)
+
+
+def may_have_acted(result: Optional[Mapping[str, Any]]) -> bool:
+    """Whether this host may have shifted something: a lost or broken answer is no proof of nothing."""
+    return verdict(result) != "refused" or (result or {}).get("reason") not in _BEFORE_ACTING
+
+
 def because(host: str, result: Optional[Mapping[str, Any]]) -> str:
     """One line for a human about a task that did not work."""
     what = verdict(result)

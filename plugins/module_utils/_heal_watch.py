@@ -78,6 +78,8 @@ def members_checked(answer: Answer, about: Mapping[str, Any]) -> str:
     if not rows:
         return "HAProxy has no servers"
     for row in rows:
+        if not row.get("checked", True):
+            continue  # a server without a check never gets one
         if row.get("admin") != "maint" and str(row.get("check") or "") in ("", "INI", "* INI"):
             return "{}/{} has not been checked yet".format(row.get("backend"), row.get("server"))
     uptime = float((answer.get("balancer") or {}).get("uptime_seconds") or 0.0)

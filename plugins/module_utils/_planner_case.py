@@ -34,7 +34,9 @@ class Case:
         mine = [item for item in open_incidents(history) if item.get("node") == node]
         self.incident = _newest(mine)
         self.own_incidents: Set[str] = {item["id"] for item in mine}
-        self.returned = returned_incidents(snapshot, history)
+        # A heal that runs may have its node serve too (before its shift, in its soak): that one is nobody's to close.
+        running = {lease.get("incident") for lease in history.get("leases") or () if self._runs(lease)}
+        self.returned = returned_incidents(snapshot, history) - running
         self.attempts = [item for item in history.get("attempts") or () if item.get("node") == node]
         self.resume = self._interrupted()
         self.out = False  # set by the pool and pair checks: held by an own incident, out of traffic
