@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench lab lab-break lab-mend lab-faults lab-down clean-cache clean format
+.PHONY: help demo test prove bench lab lab-break lab-mend lab-faults lab-down clean-cache clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,7 @@ lab-down: ## remove the lab's machines, bridge and processes
 
 clean-cache: ## remove the cached base root file system and the tests' downloads
 	@lab/clean-cache
+	rm -rf /var/cache/selfheal-test
 
 clean: lab-down ## remove the lab, the virtual environment and all that was built
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible

@@ -145,3 +145,8 @@ def test_every_remote_task_survives_an_unreachable_host() -> None:
             if "delegate_to:" in task and "ignore_unreachable: true" not in task:
                 missing.append(f"{name}: {task.strip().splitlines()[0]}")
     assert not missing, "\n".join(missing)
+
+
+def test_the_judge_has_no_code_of_what_heals() -> None:
+    code = re.compile(r"ansible_collections|selfheal_cluster|\bplugins\b")
+    assert not [name for name, text in texts(".py") if name.startswith("lab/judge/") and code.search(text)]

@@ -78,6 +78,21 @@ def test_two_holders_or_no_proof_go_back_before_anything_is_restarted(answers: d
     assert acting(state) == {"undo": ["lb2"]}
 
 
+def test_a_node_too_ill_to_answer_does_not_get_its_clients_back() -> None:
+    state = play(play(pair_heal(), "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": failed("timed out")})
+    assert acting(state) == {"restart": ["lb1"]}
+
+
+def test_a_peer_that_fails_after_it_took_the_address_is_undone() -> None:
+    assert acting(play(pair_heal(), "shift", {"lb2": refused("no_answer")})) == {"undo": ["lb2"]}
+
+
+@pytest.mark.parametrize("answers", [{"lb1": LOST, "lb2": OK}, {"lb1": OK, "lb2": refused("not_well")}])
+def test_what_was_not_watched_to_its_end_is_not_called_healed(answers: dict[str, Any]) -> None:
+    state = play(verified(), "readmit", {"lb2": OK})
+    assert play(state, "soak", answers, home={"lb1": OK})["outcome"] == "left_out"
+
+
 def test_the_peer_is_the_witness_of_the_restart() -> None:
     assert [item["balancer"] for item in drained()["witnesses"]] == ["lb2"]
 
