@@ -88,7 +88,9 @@ class PairGuard:
             return False
         with self.holds.lock():
             hold = self.holds.read(resource(self.name))
-            if hold is not None and hold.incident != BOOT_INCIDENT:
+            # A parked offset raises this node's priority: started again with it, the node would take the address
+            # unverified. The boot hold replaces it; the address stays where it went meanwhile.
+            if hold is not None and hold.incident != BOOT_INCIDENT and hold.phase != "parked":
                 self.tell(f"{self.name}: incident {hold.incident} holds it; nothing to add")
                 return False
             if hold is None and read_offset(self.path) != 0:

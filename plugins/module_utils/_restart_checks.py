@@ -70,7 +70,11 @@ def _address(word: str) -> str:
 
 def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> int:
     """Established connections to ``port`` that come from one of these addresses."""
-    wanted: Set[str] = {str(ipaddress.ip_address(peer)) for peer in peers}
+    try:
+        wanted: Set[str] = {str(ipaddress.ip_address(peer)) for peer in peers}
+    except ValueError as exc:
+        # Known before anything is touched, so that the heal goes back instead of leaving the node out.
+        raise SelfhealError("not_restartable", f"{exc}: give this balancer's address in selfheal_address") from exc
     count = 0
     for table in tables:
         for line in table.splitlines()[1:]:

@@ -124,6 +124,14 @@ def test_no_boot_hold_where_an_incident_has_an_offset(holds: Holds) -> None:
     assert holds.read("keepalived:VI_ext").incident == "i1"  # type: ignore[union-attr]  # it is there
 
 
+def test_a_parked_offset_does_not_take_the_address_at_a_boot(holds: Holds) -> None:
+    holds.put("keepalived:VI_ext", "i1", 7, "parked", "", 60)
+    (holds.root / "keepalived" / "VI_ext").write_text("104\n")
+    pair_guard(holds).before_start()
+    assert int(offset(holds)) < 0
+    assert holds.read("keepalived:VI_ext").incident == "boot"  # type: ignore[union-attr]  # it is there
+
+
 def test_no_boot_hold_where_a_human_has_an_offset(holds: Holds) -> None:
     (holds.root / "keepalived" / "VI_ext").write_text("-20\n")
     pair_guard(holds).before_start()

@@ -98,6 +98,10 @@ def test_connections_of_balancers_are_found_in_both_tables(line: str, count: int
     assert checks.open_connections([HEAD + line], 8280, ["10.213.77.11"]) == count
 
 
+def test_a_balancer_known_by_name_only_is_refused_before_anything_is_touched() -> None:
+    assert reason_of(checks.open_connections, [HEAD], 8280, ["extlb1"]) == "not_restartable"
+
+
 def test_a_real_connection_is_seen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
