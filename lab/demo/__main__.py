@@ -26,10 +26,9 @@ from lab.demo.stage import (
     lab_up,
     result_of,
     selfheal,
-    wait_until,
 )
 from lab.judge import farm as judged_farm
-from lab.machines import Lab, LabError
+from lab.machines import Lab, LabError, wait_until
 
 WELL_SECONDS = 150
 DETECT_SECONDS = 120

@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from lab.machines import Lab
+from lab.machines import Lab, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SELFHEAL = Path(sys.executable).parent / "selfheal"
@@ -49,16 +49,6 @@ class Screen:
     def typed(self, words: Sequence[str]) -> None:
         """A command as a person would type it."""
         self.say(f"$ {' '.join(words)}")
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.5) -> bool:
-    """Wait for a condition, not for a time; false when it did not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -129,7 +119,9 @@ class Judge:
                 stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         answers = self.out / "answers.jsonl"
-        if not wait_until(lambda: self._ended() or (answers.exists() and answers.stat().st_size > 0), JUDGE_SECONDS):
+        if not wait_until(
+            lambda: self._ended() or (answers.exists() and answers.stat().st_size > 0), JUDGE_SECONDS, 0.5
+        ):
             raise DemoError(f"no client got an answer within {JUDGE_SECONDS} s\n{tail(self.out / 'judge.log')}")
         if self._ended():
             raise DemoError(f"the judge ended by itself\n{tail(self.out / 'judge.log')}")
