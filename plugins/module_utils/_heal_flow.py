@@ -103,6 +103,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     # A hold lasts until all phases could have ended; a run that is still alive at its end is none any more.
     state["hold_seconds"] = sum(state["deadlines"].values()) + 60
     rung = plan.get("restart") or {}
+    state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
     state["restart_kind"] = str(rung.get("kind") or "service")
     state["planned"] = list(plan.get("phases") or PHASES)
     state["drain_seconds"] = state["limits"]["drain_seconds"]
@@ -120,8 +121,12 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
 def _lease_word(state: State, step: str, seen: Mapping[str, Results]) -> None:
     """A lease that could not be extended after the restart never stops the way back into traffic."""
     result = (seen.get("lease") or {}).get(state.get("journal_host", ""))
-    if result and step not in ("drain",) and verdict(result) not in ("ok", "absent"):
+    if not result or step == "drain":
+        return  # before the restart it decides; see _may_restart
+    if verdict(result) not in ("ok", "absent"):
         problem(state, "the lease was not extended: " + because(state["journal_host"], result))
+    elif result.get("held") is False:
+        problem(state, "the lease is not held any more; the targets' epochs decide who may act")
 
 
 def _may_restart(state: State, seen: Mapping[str, Results], now: float) -> None:

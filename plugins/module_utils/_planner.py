@@ -182,7 +182,8 @@ def _give_back(case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]) -> 
 def _resume(case: Case) -> Optional[Dict[str, Any]]:
     if not case.resume:
         return None
-    return {key: case.resume.get(key) for key in ("incident", "attempt", "epoch", "phase", "rung")}
+    kept = {key: case.resume.get(key) for key in ("incident", "attempt", "epoch", "phase", "rung")}
+    return {**kept, "since_epoch": case.rolled_forward_since()}
 
 
 def _urgency(case: Case) -> int:

@@ -83,6 +83,16 @@ class Case:
         )
         return None if running else last
 
+    def rolled_forward_since(self) -> Optional[int]:
+        """Epoch of the first in the unbroken row of interrupted attempts: what it restarted is not restarted again."""
+        mine = [item for item in self.attempts if self.incident and item.get("incident") == self.incident["id"]]
+        since = None
+        for item in sorted(mine, key=lambda item: item.get("attempt") or 0, reverse=True):
+            if item.get("outcome") not in (None, "interrupted"):
+                break
+            since = item.get("epoch")
+        return since
+
 
 def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) -> Set[str]:
     """Open incidents whose node serves again everywhere without a hold: somebody has brought it back."""

@@ -10,6 +10,7 @@ wait for the first restart instead of doing another.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -40,11 +41,17 @@ Params = Mapping[str, Any]
 Runner = Callable[[List[str]], str]
 
 
+class Unanswered(SelfhealError):
+    """The command was given and nobody said what became of it."""
+
+
 def run(argv: List[str]) -> str:
     """One command, its text; an error is a reason of its own."""
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired) as exc:
+    except subprocess.TimeoutExpired as exc:
+        raise Unanswered("not_restartable", "{} did not end in 30 s".format(" ".join(argv))) from exc
+    except OSError as exc:
         raise SelfhealError("not_restartable", "{} could not be run: {}".format(" ".join(argv), exc)) from exc
     if done.returncode:
         raise SelfhealError(
@@ -61,14 +68,17 @@ class Restart:
         self.run = runner
         self.root = root
         self.holds = Holds(params["state_dir"])
-        self.resource = params["resource"] or "service:{}".format(params["service"])
+        unit = params["service"]
+        self.resource = params["resource"] or (f"service:{unit}" if unit else "machine")
         self.started = time.monotonic()
         self.phases: Dict[str, float] = {}
 
     # -- what is there ---------------------------------------------------------------------------------
 
     def show(self) -> Dict[str, str]:
-        """What systemd says about the unit."""
+        """What systemd says about the unit; nothing where a reboot is asked for and no unit is named."""
+        if not self.params["service"]:
+            return {}
         return checks.parse_show(
             self.run(["systemctl", "show", "--property=" + ",".join(PROPERTIES), "--", self.params["service"]])
         )
@@ -99,13 +109,27 @@ class Restart:
         write_atomic(Path(self.record_path()), json.dumps(content, sort_keys=True) + "\n")
 
     def done_before(self, now: Mapping[str, str]) -> bool:
-        """This incident has restarted it already: another invocation, or another boot, than the record's."""
+        """This attempt, or one that it rolls forward, has restarted it already, or is doing so.
+
+        Done is another invocation, or another boot, than the record's; under way is a job of systemd for it. A record
+        whose command never reached systemd counts as nothing.
+        """
         record = self.record()
         if record.get("incident") != self.params["incident"] or record.get("kind") != self.params["kind"]:
             return False
+        if int(record.get("epoch") or 0) < self.params["since_epoch"]:
+            return False  # an earlier attempt that came to its end: this one has an attempt of its own
+        if record.get("boot_id") != boot_id():
+            return bool(record.get("boot_id"))
         if self.params["kind"] == "reboot":
-            return bool(record.get("boot_id")) and record.get("boot_id") != boot_id()
-        return record.get("boot_id") != boot_id() or record.get("invocation") != now.get("InvocationID", "")
+            return False
+        under_way = bool(now.get("Job")) or now.get("ActiveState") in ("activating", "deactivating")
+        return under_way or record.get("invocation") != now.get("InvocationID", "")
+
+    def invocation_before(self) -> str:
+        """What the recorded restart replaces; empty after another boot, where any invocation is a new one."""
+        record = self.record()
+        return str(record.get("invocation") or "") if record.get("boot_id") == boot_id() else ""
 
     # -- preflights ------------------------------------------------------------------------------------
 
@@ -119,7 +143,8 @@ class Restart:
             checks.address_absent(params["vip"], checks.local_addresses(self.run(["ip", "-o", "addr"])))
         checks.connections(params["port"], params["peers"], params["left_sessions"], self.root, IDLE_SECONDS)
         shown = self.show()
-        checks.unit(shown, params["service"])
+        if params["service"] or params["kind"] == "service":
+            checks.unit(shown, params["service"])
         checks.disk(self.root)
         checks.package_manager(self.root)
         checks.configuration(params["config_test"])
@@ -135,21 +160,33 @@ class Restart:
 
     # -- the act ---------------------------------------------------------------------------------------
 
-    def act(self, before: Mapping[str, str]) -> None:
-        """Epoch, record and command under one lock; the command returns as soon as systemd has the job."""
+    def act(self, before: Mapping[str, str]) -> bool:
+        """Epoch, record and command under one lock; the command returns as soon as systemd has the job.
+
+        False if another call of this attempt was quicker. A command without an answer counts as given: systemd may
+        have the job, and only what it shows afterwards tells.
+        """
         with self.holds.lock():
             self._witnesses()  # the preflights may have taken long
             self.holds.raise_epoch(self.resource, self.params["epoch"])
-            self._remember(before)
-            if self.params["kind"] == "reboot":
-                self.run(["systemctl", "reboot", "--no-block"])
-                return
-            if before.get("ActiveState") == "failed":
+            if self.done_before(self.show()):
+                return False
+            if before.get("ActiveState") == "failed" and self.params["kind"] == "service":
                 self.run(["systemctl", "reset-failed", "--", self.params["service"]])  # else its start limit may say no
-            self.run(["systemctl", "restart", "--no-block", "--", self.params["service"]])
+            self._remember(before)
+            with contextlib.suppress(Unanswered):
+                self.run(self._command())
+        return True
+
+    def _command(self) -> List[str]:
+        if self.params["kind"] == "reboot":
+            return ["systemctl", "reboot", "--no-block"]
+        return ["systemctl", "restart", "--no-block", "--", self.params["service"]]
 
     def wait_started(self, before: Mapping[str, str]) -> Dict[str, str]:
         """Until another invocation is active. What does not stop in time is killed: systemd's own limit is 90 s."""
+        if not self.params["service"]:
+            return {}
         end = time.monotonic() + self.params["timeout"]
         kill_at: Optional[float] = time.monotonic() + self.params["stop_timeout"]
         while True:

@@ -17,6 +17,7 @@ ARGUMENTS: Dict[str, Any] = {
     "kind": {"type": "str", "choices": ["service", "reboot"], "default": "service"},
     "incident": {"type": "str", "required": True},
     "epoch": {"type": "int", "required": True},
+    "since_epoch": {"type": "int", "default": 0},
     "resource": {"type": "str", "default": ""},
     "witnesses": {"type": "list", "elements": "dict", "default": [], "options": WITNESS},
     "witness_age_seconds": {"type": "float", "default": 30},

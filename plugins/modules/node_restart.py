@@ -17,10 +17,11 @@ description:
     peer of a pair) said a moment ago that the node is out of traffic, that no connection of theirs is open,
     and that a
     restart can succeed. Then gives systemd one command and waits until the service answers.
-  - A second call under the same incident waits for the first restart instead of doing another.
+  - A second call under the same incident waits for the first restart instead of doing another, unless that one
+    is older than O(since_epoch).
 options:
   service:
-    description: The unit to restart.
+    description: The unit to restart. Empty only for a reboot of a machine whose service has no unit of its own.
     type: str
     required: true
   kind:
@@ -36,8 +37,13 @@ options:
     description: The epoch of the heal. An epoch older than the highest seen here is refused.
     type: int
     required: true
+  since_epoch:
+    description: A restart of this incident counts as this one if its epoch is not older. It is the epoch of the first
+      interrupted attempt that this heal rolls forward, or else O(epoch).
+    type: int
+    default: 0
   resource:
-    description: Name under which the epoch is kept. Default is C(service:) and the unit.
+    description: Name under which the epoch is kept. Default is C(service:) and the unit, or C(machine) without a unit.
     type: str
     default: ''
   witnesses:
@@ -211,15 +217,17 @@ def perform(restart: Restart, check_mode: bool) -> dict[str, Any]:
     try:
         if restart.done_before(before):
             result["restarted"] = True
-            after = restart.wait_started({"InvocationID": ""})
+            after = restart.wait_started({"InvocationID": restart.invocation_before()})
         else:
             before = restart.preflight()
             result["changed"] = True
             if check_mode:
                 return {**result, "after": essence(before), "phases": restart.phases, "at": time.time()}
-            restart.act(before)
-            result["restarted"] = True
-            if restart.params["kind"] == "reboot":
+            mine = restart.act(before)
+            result.update(restarted=True, changed=mine)
+            if not mine:
+                before = {"InvocationID": restart.invocation_before()}
+            elif restart.params["kind"] == "reboot":
                 return {**result, "rebooting": True, "phases": restart.phases}
             after = restart.wait_started(before)
         restart.wait_answer()

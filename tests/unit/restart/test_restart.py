@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.action.node_restart import aged
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
 from ansible_collections.selfheal.cluster.plugins.modules.node_restart import perform
 
@@ -194,3 +195,70 @@ def test_witnesses_carry_their_age_by_the_clock_of_the_controller() -> None:
 def test_the_controllers_own_machine_is_always_forbidden() -> None:
     own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     assert own in aged(params(Path("/x")), 1.0)["forbidden_machine_ids"]
+
+
+def test_an_attempt_that_ended_does_not_count_for_the_next_one_of_its_incident(tmp_path: Path) -> None:
+    """Left out, and the command typed again: that is an attempt of its own, and it restarts."""
+    systemd = Systemd()
+    once(tmp_path, systemd)
+    assert once(tmp_path, systemd, epoch=6, since_epoch=6)["changed"]
+    assert systemd.did("systemctl", "restart") == 2
+    assert not once(tmp_path, systemd, epoch=8, since_epoch=6)["changed"]  # this one rolls the second forward
+    assert systemd.did("systemctl", "restart") == 2
+
+
+def test_a_restart_that_is_under_way_is_waited_for(tmp_path: Path) -> None:
+    systemd = Systemd(steps=10**9)
+    assert once(tmp_path, systemd, timeout=0.05, stop_timeout=60.0)["reason"] == "start_timeout"
+    systemd.steps = systemd.looks + 3
+    result = once(tmp_path, systemd, epoch=6, witnesses=[])
+    assert result["restarted"]
+    assert not result["changed"]
+    assert systemd.did("systemctl", "restart") == 1
+
+
+def test_a_command_without_an_answer_counts_as_given(tmp_path: Path) -> None:
+    """systemd may have taken the job: to give the node its clients back now would send them into the restart."""
+
+    class Mute(Systemd):
+        def __call__(self, argv: list[str]) -> str:
+            said = super().__call__(argv)
+            if argv[:2] == ["systemctl", "restart"]:
+                raise _restart.Unanswered("not_restartable", "did not end in 30 s")
+            return said
+
+    result = once(tmp_path, Mute())
+    assert result["restarted"]
+    assert result["changed"]
+    lost = once(tmp_path / "b", Mute(steps=10**9), timeout=0.05, stop_timeout=60.0)
+    assert lost["failed"]
+    assert lost["restarted"]
+
+
+def test_systemd_saying_no_is_a_refusal_before_anything_was_done(tmp_path: Path) -> None:
+    class No(Systemd):
+        def __call__(self, argv: list[str]) -> str:
+            if argv[:2] == ["systemctl", "restart"]:
+                raise SelfhealError("not_restartable", "Unit is masked.")
+            return super().__call__(argv)
+
+    result = once(tmp_path, No())
+    assert result["reason"] == "not_restartable"
+    assert not result["restarted"]
+
+
+def test_of_two_calls_of_one_attempt_the_second_restarts_nothing(tmp_path: Path) -> None:
+    """A lost connection leaves the first call at work; the second has passed its preflights by then."""
+    systemd = Systemd()
+    first, second = (_restart.Restart(params(tmp_path), systemd) for _ in range(2))
+    before = second.preflight()
+    assert first.act(first.preflight())
+    assert not second.act(before)
+    assert systemd.did("systemctl", "restart") == 1
+
+
+def test_a_machine_without_a_unit_can_be_rebooted_and_only_that(tmp_path: Path) -> None:
+    systemd = Systemd()
+    assert once(tmp_path, systemd, service="")["reason"] == "not_restartable"
+    assert once(tmp_path, systemd, service="", kind="reboot")["rebooting"]
+    assert systemd.did("systemctl", "show") == 0
