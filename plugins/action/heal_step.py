@@ -18,7 +18,8 @@ from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_ca
 
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
 # Plays with more than one task: what they registered besides.
-ALSO = {"verify": ("members",), "soak": ("home",)}
+ALSO = {"verify": ("members",), "pay": ("unpark",), "soak": ("home",)}
+EXTENDS = ("verify", "readmit", "soak")  # steps whose play extends the lease on the journal's host
 SPEC = {"step": {"type": "str", "required": True, "choices": list(flow.STEPS)}}
 
 
@@ -65,14 +66,18 @@ class ActionModule(ActionBase):
 def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[str, Any]:
     """What the hosts of the last play answered, as plain data, by the name under which ``_heal_flow`` reads it."""
     hostvars = variables["hostvars"]
-    seen: dict[str, Any] = {"lease": {state.get("journal_host", ""): variables.get("selfheal_lease") or {}}}
+    keeper = state.get("journal_host", "")
+    # Before the restart localhost asks the journal's host itself; later that host extends the lease in the play.
+    at_home = variables.get("selfheal_lease") or {} if step == "drain" else {}
+    extended = _registered(hostvars, keeper, "selfheal_lease") if step in EXTENDS else {}
+    seen: dict[str, Any] = {"lease": {keeper: at_home or extended}}
     if step == "plan":
         seen["plan"] = {"localhost": variables.get("selfheal_plan") or {}}
         seen["members"] = {host: {"address": address} for host, address in state["addresses"].items()}
         pairs = state["watched"]["pairs"]
         seen["keepalived"] = {host: _part(_registered(hostvars, host, "selfheal_seen"), "keepalived") for host in pairs}
     elif step == "release":
-        seen["release"] = {state.get("journal_host", ""): variables.get("selfheal_release") or {}}
+        seen["release"] = {keeper: variables.get("selfheal_release") or {}}
     else:
         for name in (step, *ALSO.get(step, ())):
             full = f"{state['strategy']}_{name}"

@@ -23,6 +23,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     may_have_acted,
     member_rows,
     problem,
+    said_at,
     serving,
     settle,
     take_part,
@@ -71,7 +72,7 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         if verdict(result) != "ok" or result is None:
             problem(state, because(host, result))
             continue
-        state["witnesses"].append({"balancer": host, "out": True, "at": now})
+        state["witnesses"].append({"balancer": host, "out": True, "at": said_at(result, state["phase_started"], now)})
         state["left_sessions"] += int(result.get("left_sessions") or 0)
     if len(state["witnesses"]) < len(state["balancers"]):
         go_back(state, state["done"]["shift"], now)
@@ -166,7 +167,12 @@ def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
         enter(state, "undo", now)
         take_part(state, "again", hosts)
         return
-    whole = len(hosts) == len(state["done"]["shift"]) and not state["unverified"]
+    watched = by_verdict(seen["soak"], hosts, "ok")
+    for host in hosts:
+        if host not in watched:
+            problem(state, "not watched to the end: " + because(host, seen["soak"].get(host)))
+    # Invariant 10: what nobody could watch to its end is not called healed.
+    whole = bool(watched) and len(hosts) == len(state["done"]["shift"]) and not state["unverified"]
     settle(state, "healed" if whole else "left_out", now)
 
 

@@ -182,6 +182,19 @@ def at_of(result: Mapping[str, Any], earliest: float, now: float) -> float:
     return float(at) if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5 else now
 
 
+def said_at(result: Mapping[str, Any], earliest: float, now: float) -> float:
+    """When a witness said so, for its age (invariant 8). In doubt it is as old as its phase, never younger.
+
+    A watch of our own has the controller's time in ``reached_at``; a module has its target's time in ``at``, which
+    counts only if that clock is plausible.
+    """
+    for name in ("reached_at", "at"):
+        at = result.get(name)
+        if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5:
+            return float(at)
+    return earliest
+
+
 def member_rows(answer: Optional[Mapping[str, Any]], address: str, port: Any) -> List[Mapping[str, Any]]:
     """The rows of one member, by address and port, in an ``lb_member_info`` answer."""
     rows = ((answer or {}).get("balancer") or {}).get("servers") or []

@@ -202,3 +202,32 @@ def test_an_interrupted_heal_whose_restart_is_over_is_only_proven() -> None:
     )
     state = play(play(state, "shift", BOTH), "drain", BOTH)
     assert acting(state) == {"verify": ["lb1", "lb2"]}
+
+
+def test_a_heal_that_nobody_could_watch_to_its_end_is_not_called_healed() -> None:
+    """Invariant 10."""
+    state = play(readmitted(), "soak", {"lb1": LOST, "lb2": {}})
+    assert state["outcome"] == "left_out"
+    assert any("not watched" in text for text in state["problems"])
+
+
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ({"at": 1001.5}, 1001.5),
+        ({"at": 1002.0, "reached_at": 1001.0}, 1001.0),  # the controller's own clock before the target's
+        ({"at": 5000.0}, 1001.0),  # a clock that is wrong: as old as its phase, never younger
+        ({}, 1001.0),
+    ],
+)
+def test_a_witness_is_as_old_as_its_word_not_as_the_step_that_judged_it(said: dict[str, Any], at: float) -> None:
+    """Invariant 8: evidence that takes long must not make old words young."""
+    state = shifted()
+    state["phase_started"] = 1001.0
+    state = play(state, "drain", {"lb1": {**OK, **said}, "lb2": OK})
+    assert state["witnesses"][0]["at"] == at
+
+
+@pytest.mark.parametrize("resume", [None, {"phase": "restart", "epoch": 5, "since_epoch": 3}])
+def test_a_restart_counts_from_the_first_attempt_that_this_one_rolls_forward(resume: Any) -> None:
+    assert pool_heal(resume=resume)["since_epoch"] == (3 if resume else 7)

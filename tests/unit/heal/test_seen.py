@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What a step reads of the hosts of the last play."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.action.heal_step import _seen
+
+from .farm import OK, pool_heal
+
+LOST = {"failed": True, "reason": "lease_lost", "msg": "somebody else holds it"}
+
+
+@pytest.mark.parametrize("step", ["verify", "readmit", "soak"])
+def test_a_lease_that_was_lost_on_the_journals_host_is_seen(step: str) -> None:
+    """It is registered there, and not on localhost, where the steps run."""
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": OK}
+    assert _seen(pool_heal(), step, variables)["lease"] == {"monitor": LOST}
+
+
+def test_before_the_restart_it_is_what_localhost_was_told() -> None:
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": OK}}, "selfheal_lease": LOST}
+    assert _seen(pool_heal(), "drain", variables)["lease"] == {"monitor": LOST}
+
+
+def test_the_restart_extends_no_lease() -> None:
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": LOST}
+    assert _seen(pool_heal(), "restart", variables)["lease"] == {"monitor": {}}
