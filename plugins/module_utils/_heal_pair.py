@@ -21,6 +21,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     go_back,
     may_have_acted,
     problem,
+    said_at,
     settle,
     take_part,
     verdict,
@@ -51,8 +52,20 @@ def role_of(state: State, answers: Results) -> str:
 def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
     """The standby draws the address; an ill standby only promises not to take it."""
     state["role"] = role_of(state, seen["keepalived"])
+    own, peer = (instance_of(seen["keepalived"].get(state[key]), state["instance"]) for key in ("node", "peer"))
+    state["park_offset"] = park_offset(own, peer)
+    state["unpark"] = state["role"] == "active" and (own.get("hold") or {}).get("phase") == "parked"
     enter(state, "shift", now)
     take_part(state, "shift", [_holder(state)])
+
+
+def park_offset(own: Mapping[str, Any], peer: Mapping[str, Any]) -> int:
+    """Just enough for the address to stay on the peer; 0 lets ``keepalived_hold`` choose the most there is.
+
+    More would leave no room above it, and the peer could never lose the address again to a healthier node.
+    """
+    bases = [int(instance.get("base_priority") or 0) for instance in (own, peer)]
+    return max(1, bases[0] - bases[1] + 1) if all(bases) else 0
 
 
 def _holder(state: State) -> str:
@@ -92,7 +105,8 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         # Too ill to answer in time, and its clients are safe on the peer: they must not be given back to it.
         # Its restart proves on the node itself that the address is away.
         problem(state, because(state["node"], node))
-    state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": now}]
+    at = said_at(peer or {}, state["phase_started"], now)
+    state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": at}]
     after_evidence(state, [state["node"], state["peer"]], now)
 
 
@@ -124,8 +138,13 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
             return
     state["restored_at"] = now
     state["said"] = f"{state['node']} is proven as standby"
-    state["owed"] = owed(members, seen["members"].get(state["peer"]))
-    if state["owed"]:
+    twin = seen["members"].get(state["peer"])
+    if verdict(members) == "ok" and verdict(twin) != "ok":
+        problem(state, because(state["peer"], twin))
+        call_human(state, f"{state['peer']} does not say whom it holds out; {state['node']} may owe the same", now)
+        return
+    state["owed"] = owed(members, twin)
+    if state["owed"] or state["unpark"]:
         take_part(state, "pay", [state["node"]])
     else:
         _readmit(state, now)
@@ -148,10 +167,14 @@ def owed(own: Optional[Mapping[str, Any]], twin: Optional[Mapping[str, Any]]) ->
 
 def after_pay(state: State, seen: Mapping[str, Results], now: float) -> None:
     """A balancer that does not know who is ill must not get the address."""
-    result = seen["pay"].get(state["node"])
-    if verdict(result) != "ok":
-        problem(state, "holds are owed: " + because(state["node"], result))
+    paid, unparked = seen["pay"].get(state["node"]), (seen.get("unpark") or {}).get(state["node"])
+    if state["owed"] and verdict(paid) != "ok":
+        problem(state, "holds are owed: " + because(state["node"], paid))
         call_human(state, f"{state['node']} would send clients to held members; the address stays away", now)
+        return
+    if state["unpark"] and verdict(unparked) != "ok":
+        problem(state, "its parked hold was not lifted: " + because(state["node"], unparked))
+        call_human(state, f"{state['node']} would take the address back; it stays on {state['peer']}", now)
         return
     _readmit(state, now)
 

@@ -16,7 +16,7 @@ def check(case: Case) -> Dict[str, Any]:
     mine, other = _seen(case, case.node), _seen(case, peer)
     holder = _holder(case, peer, mine, other)
     case.serves = holder == case.node
-    _own_state(case, mine)
+    _own_state(case, mine, holder)
     if not other.get("reachable"):
         case.refuse("peer_unreachable", "%s: %s" % (peer, other.get("error") or "no answer"))
     elif holder == case.node:
@@ -82,11 +82,13 @@ def _holder(case: Case, peer: str, mine: Seen, other: Seen) -> Optional[str]:
     return None
 
 
-def _own_state(case: Case, mine: Seen) -> None:
+def _own_state(case: Case, mine: Seen, holder: Optional[str]) -> None:
     instance = _instance(mine)
     hold = instance.get("hold")
     if case.own(hold):
         case.out = True
+    elif _parked(hold) and holder == case.node:
+        case.notes.append("%s keeps the address under a parked hold, which this heal ends" % case.node)
     elif hold:
         case.refuse("human_hold", "%s is held for incident %s, which is not open for it"
                     % (case.node, hold.get("incident")))  # fmt: skip
@@ -127,10 +129,17 @@ def _active_peer(case: Case, peer: str, other: Seen) -> None:
     _peer_members(case, peer, {}, other)
 
 
+def _parked(hold: Optional[Mapping[str, Any]]) -> bool:
+    """The end of an earlier heal whose home policy left the address where it was: nobody's work any more."""
+    return bool(hold) and (hold or {}).get("phase") == "parked"
+
+
 def _peer_holds(case: Case, peer: str, instance: Mapping[str, Any]) -> None:
     hold = instance.get("hold")
     if case.own(hold):
         case.out = True  # our own offset on the peer: the address was moved by this incident
+    elif _parked(hold) and instance.get("state") == "MASTER":
+        case.notes.append("%s keeps the address under a parked hold" % peer)
     elif hold:
         case.refuse("peer_held", "%s is held for incident %s" % (peer, hold.get("incident")))
     elif (instance.get("offset") or 0) != 0:

@@ -167,3 +167,45 @@ def test_ill_again_in_the_soak_draws_the_address_away_again() -> None:
     state = play(state, "soak", {"lb1": refused("not_well"), "lb2": OK}, home={})
     assert acting(state) == {"again": ["lb2"]}
     assert play(state, "again", {"lb2": LOST})["outcome"] == "left_out"
+
+
+@pytest.mark.parametrize("twin", [LOST, {}, failed()])
+def test_a_twin_that_does_not_say_whom_it_holds_out_is_not_taken_to_hold_nobody(twin: dict[str, Any]) -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    state = play(state, "verify", {"lb1": OK}, members={"lb1": server("ready"), "lb2": twin})
+    assert state["outcome"] == "left_out"
+    assert any("lb2" in text for text in state["problems"])
+
+
+def test_a_pair_that_is_no_balancer_owes_nothing() -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    skipped = {"lb1": {"skipped": True}, "lb2": {"skipped": True}}
+    assert acting(play(state, "verify", {"lb1": OK}, members=skipped)) == {"readmit": ["lb2"]}
+
+
+def parked(base: int = 100) -> dict[str, Any]:
+    """lb1 keeps the address under the parked hold of an earlier heal of lb2, which is at home with priority 150."""
+    hold = {"incident": "closed", "epoch": 5, "phase": "parked"}
+    return {
+        "lb1": instance("MASTER", True, hold=hold, base_priority=base),
+        "lb2": instance("BACKUP", False, base_priority=150),
+    }
+
+
+def test_a_parked_hold_of_the_ill_node_is_lifted_before_the_peer_lets_go() -> None:
+    changes: dict[str, Any] = {"policy": {"preferred": "lb2", "home": "never"}}
+    state = pair_heal(parked(), **changes)
+    assert acting(state) == {"shift": ["lb2"]}  # not the ill node
+    state = play(play(state, "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": OK})
+    state = play(state, "restart", {"lb1": {**OK, "restarted": True}})
+    state = play(state, "verify", {"lb1": OK}, members=MEMBERS)
+    assert acting(state) == {"pay": ["lb1"]}
+    assert acting(play(state, "pay", {"lb1": {"skipped": True}}, unpark={"lb1": OK})) == {"readmit": ["lb2"]}
+    assert play(state, "pay", {}, unpark={"lb1": LOST})["outcome"] == "left_out"
+
+
+def test_an_address_is_parked_with_no_more_than_it_needs() -> None:
+    """A parked node at the highest priority could never lose the address again."""
+    assert pair.park_offset({"base_priority": 150}, {"base_priority": 100}) == 51
+    assert pair.park_offset({"base_priority": 100}, {"base_priority": 150}) == 1
+    assert pair.park_offset({}, {"base_priority": 100}) == 0
