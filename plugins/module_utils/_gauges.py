@@ -50,7 +50,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import 
 
 __all__ = ["DEFAULT_GAUGES", "KINDS", "READING_AGE_SECONDS", "VERDICTS", "Gauge", "evaluate", "validate_gauges"]
 
-READING_AGE_SECONDS = 60.0
+# Two and a half rounds of checks that run once a minute: a late one is not yet a missing one.
+READING_AGE_SECONDS = 150.0
 _HIGH = ("faulty", "suspect")
 _Services = Union[Iterable[Mapping[str, Any]], Mapping[str, Iterable[Mapping[str, Any]]]]
 

@@ -11,7 +11,11 @@ import threading
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import evaluate, validate_gauges
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import (
+    READING_AGE_SECONDS,
+    evaluate,
+    validate_gauges,
+)
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient, Snapshot
 
 
@@ -20,7 +24,7 @@ def look(
     layers: Sequence[Mapping[str, Any]],
     now: Callable[[], float],
     expected_services: Optional[int] = None,
-    reading_age_seconds: float = 60.0,
+    reading_age_seconds: float = READING_AGE_SECONDS,
     history: Iterable[Mapping[str, Any]] = (),
     since: Optional[Mapping[str, float]] = None,
 ) -> Dict[str, Any]:

@@ -39,7 +39,7 @@ LIMITS: Dict[str, Tuple[Any, float, float, bool]] = {
     "verify_seconds": (60, 1, 7200, False),
     "readmit_seconds": (30, 1, 3600, False),
     "soak_seconds": (10, 0, 3600, False),
-    "reading_age_seconds": (60, 1, 86400, False),
+    "reading_age_seconds": (150, 1, 86400, False),
     "witness_age_seconds": (30, 1, 600, False),
     "storm_window_seconds": (60, 0, 86400, False),
     "storm_layer": (2, 2, 1000, True),

@@ -193,5 +193,5 @@ def nagios_of(valid: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     ages = [layer["limits"]["reading_age_seconds"] for layer in valid]
     return {
         "layers": [{key: layer[key] for key in ("layer", "nodes", "gauges")} for layer in valid],
-        "reading_age_seconds": max(ages) if ages else 60,
+        "reading_age_seconds": max(ages) if ages else 150,
     }

@@ -51,9 +51,9 @@ options:
       - How many services the whole of Nagios must show at the least to be believed. Without it, one.
     type: int
   reading_age_seconds:
-    description: A reading older than this is unknown.
+    description: A reading older than this is unknown. Two and a half times the interval of the checks is a good value.
     type: float
-    default: 60
+    default: 150
   since:
     description:
       - When a node was last healed, in seconds since the epoch, by node. Older readings of it do not count.
@@ -172,7 +172,7 @@ def argument_spec() -> dict[str, Any]:
         **common.argument_spec(),
         "layers": {"type": "list", "elements": "dict", "required": True, "options": layer},
         "expected_services": {"type": "int"},
-        "reading_age_seconds": {"type": "float", "default": 60},
+        "reading_age_seconds": {"type": "float", "default": 150},
         "since": {"type": "dict"},
         "history": {"type": "list", "elements": "dict", "default": []},
     }

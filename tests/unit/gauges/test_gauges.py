@@ -198,7 +198,7 @@ def test_a_nagios_that_cannot_be_believed_makes_every_verdict_unknown() -> None:
 
 def test_the_clock_is_that_of_nagios() -> None:
     services = farm.layer({"a": {}, "b": {}})
-    result = seen(Nagios(services, queried_at=farm.NOW + 100))
+    result = seen(Nagios(services, queried_at=farm.NOW + 200))
     assert {verdict["verdict"] for verdict in result["verdicts"].values()} == {"unknown"}
 
 
