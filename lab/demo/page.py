@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.demo.charts import after, bar, chart, clock, esc, span
+from lab.judge.report import after_safe
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2127;--paper:#fff;--soft:#f2f4f6;--line:#c8ced4}
@@ -109,7 +110,7 @@ def incidents(acts: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> s
                 act["node"], act["title"], "healed, verified" if act["healed"] else "NOT healed",
                 span(spans.get("injected_to_detected")), after(spans.get("command_to_safe")),
                 after(spans.get("command_to_restored")), seen.get("sent", "-"), seen.get("failed", "-"),
-                seen.get("failed_after_safe", "-"), span(seen.get("longest_gap")),
+                after_safe(seen) if seen else "-", span(seen.get("longest_gap")),
                 "; ".join(map(str, seen.get("harm") or [])) or "none",
             )
         )  # fmt: skip

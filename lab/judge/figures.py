@@ -43,6 +43,7 @@ class Incident:
     failed: int = 0
     failed_new: int = 0
     failed_after_safe: int = 0
+    cut_by_move: int = 0
     slow: int = 0
     cut: int = 0
     longest_gap: float = 0.0
@@ -199,6 +200,12 @@ def failed_at(answer: Answer) -> float:
     return answer.sent + answer.seconds if answer.error == "timeout" else answer.done
 
 
+def _cut_by(answer: Answer, at: float) -> bool:
+    """Whether this move of the address ended the established connection of the request."""
+    near = at - MOVE_SECONDS <= answer.sent <= at + MOVE_SECONDS or answer.sent <= at <= answer.done
+    return near and (is_cut(answer) or (answer.new and established(answer, at)))
+
+
 def count(incident: Incident, answers: Sequence[Answer]) -> None:
     """Requests by the time of sending, failures by the time at which they went wrong.
 
@@ -213,7 +220,10 @@ def count(incident: Incident, answers: Sequence[Answer]) -> None:
     incident.slow = sum(map(is_slow, inside))
     incident.cut = sum(map(is_cut, failed))
     if incident.traffic_safe is not None:
-        incident.failed_after_safe = sum(answer.sent > incident.traffic_safe for answer in failed)
+        later = [answer for answer in failed if answer.sent > incident.traffic_safe]
+        # An address that moves cuts what is established on it; that is counted apart, by the moves of this heal.
+        on_move = [answer for answer in later if any(_cut_by(answer, float(move["at"])) for move in incident.moves)]
+        incident.failed_after_safe, incident.cut_by_move = len(later) - len(on_move), len(on_move)
     incident.longest_gap = longest_gap(answers, incident.begin, incident.end)
 
 

@@ -61,6 +61,12 @@ def seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s" if value >= 0.1995 else f"{1000 * value:.0f} ms"
 
 
+def after_safe(incident: Mapping[str, Any]) -> str:
+    """Failures after traffic safe, and apart from them what a move of the address cut."""
+    cut = incident.get("cut_by_move") or 0
+    return f"{incident['failed_after_safe']}" + (f" (+{cut} cut by move)" if cut else "")
+
+
 def rows(incidents: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """One line of the table per incident."""
     found = []
@@ -77,7 +83,7 @@ def rows(incidents: Sequence[Mapping[str, Any]]) -> list[list[str]]:
                 seconds(spans["safe_to_restored"]),
                 str(incident["sent"]),
                 str(incident["failed"]),
-                str(incident["failed_after_safe"]),
+                after_safe(incident),
                 str(incident["slow"]),
                 str(incident["cut"]),
                 seconds(incident["longest_gap"]),

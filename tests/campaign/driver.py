@@ -144,6 +144,10 @@ class Driver:
         except (OSError, urllib.error.URLError):
             return False
 
+    def balances(self, node: str) -> bool:
+        """Whether a balancer answers by itself, asked from the host at its own address."""
+        return self.answers(node, path="/simple", port=80)
+
     def rotation(self) -> dict[str, dict[str, bool]]:
         """By balancer that answers: which members are in."""
         from lab.judge.watch import STATS_PORT, parse_stats
@@ -196,17 +200,21 @@ class Driver:
         }
 
     def command(self, node: str, *, drill: bool, kill_in: str = "", kill_after: float = 0.0) -> Run:
-        """Type the one command; with `kill_in`, kill -9 all of it once that play has begun."""
-        log = self.out / "heals" / f"{len(self.runs) + 1:03d}-{node}.log"
+        """Type the one command; with `kill_in`, kill -9 all of it once that play has begun.
+
+        Without a node it is the command that heals the most urgent one.
+        """
+        log = self.out / "heals" / f"{len(self.runs) + 1:03d}-{node or 'most-urgent'}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         reason = ["-e", "selfheal_reason=drill"] if drill else []
+        target = ["-e", f"selfheal_node={node}"] if node else []
         begin = self.mark("command", node)
         killed = threading.Event()
         timers = []
         with (
             log.open("w", encoding="utf-8") as file,
             subprocess.Popen(
-                self.ansible("-e", f"selfheal_node={node}", *reason),
+                self.ansible(*target, *reason),
                 cwd=ROOT,
                 env=self.environment(),
                 text=True,

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +33,58 @@ def wait_for(question: Callable[[], Any], what: str, seconds: float = PATIENCE) 
         time.sleep(0.05)
 
 
+GROUP = "nogroup"  # of nobody, on Debian
+
+
+@dataclass(frozen=True)
+class OtherUser:
+    """Another operator of the same controller, with another uid."""
+
+    home: Path
+    name: str = "nobody"  # SSH wants a line in /etc/passwd, and this one is everywhere
+
+    def command(self, *words: str) -> list[str]:
+        """As this user. It may read what it likes, for the checkout may lie below a closed folder."""
+        read = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+        return ["setpriv", f"--reuid={self.name}", f"--regid={GROUP}", "--clear-groups", *read, "--", *words]
+
+    @classmethod
+    @contextlib.contextmanager
+    def made(cls, lab: Lab) -> Iterator[OtherUser]:
+        """Home, key and settings of its own, gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="selfheal-operator-") as name:
+            home = Path(name)
+            text = (lab.state / "ansible.cfg").read_text(encoding="utf-8")
+            for kept in ("id_ed25519", "known_hosts"):
+                shutil.copy(lab.state / kept, home / kept)
+                text = text.replace(str(lab.state / kept), str(home / kept))
+            (home / "ansible.cfg").write_text(text.replace(str(lab.state / "cp"), str(home / "cp")), encoding="utf-8")
+            for path in (home, *home.iterdir()):
+                shutil.chown(path, cls.name)
+            yield cls(home)
+
+    def environment(self, lab: Lab) -> dict[str, str]:
+        mine = {"HOME": str(self.home), "ANSIBLE_CONFIG": str(self.home / "ansible.cfg")}
+        return {**lab.environment(), **mine, "USER": self.name, "LOGNAME": self.name}
+
+
 class Heal:
     """One ``ansible-playbook selfheal.cluster.heal`` in the background."""
 
-    def __init__(self, lab: Lab, folder: Path, node: str, *arguments: str) -> None:
+    def __init__(self, lab: Lab, folder: Path, node: str, *arguments: str, user: OtherUser | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        environment = lab.environment() if user is None else user.environment(lab)
+        if user is not None:
+            folder = user.home
         self.file = folder / "result.json"
         self.log = folder / "log.txt"
-        command = [str(BIN / "ansible-playbook"), "selfheal.cluster.heal", "-e", f"selfheal_node={node}", *arguments]
+        words = [str(BIN / "ansible-playbook"), "selfheal.cluster.heal", "-e", f"selfheal_node={node}", *arguments]
+        command = words if user is None else user.command(*words)
         with self.log.open("w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 command,
                 cwd=lab.root,
-                env=lab.environment(SELFHEAL_RESULT_FILE=str(self.file)),
+                env={**environment, "SELFHEAL_RESULT_FILE": str(self.file)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -102,3 +145,21 @@ def serves(lab: Lab, node_address: str) -> bool:
 
 def service_process(lab: Lab, node: str, unit: str) -> str:
     return lab.on(node, f"systemctl show -p MainPID --value {unit}").stdout.strip().split()[-1]
+
+
+VIP = "10.213.77.100"
+
+
+def holders(lab: Lab, *balancers: str) -> list[str]:
+    """Who of these has the virtual IP on an interface."""
+    return [name for name in balancers if VIP in lab.on(name, "ip -o addr").stdout]
+
+
+def at_home(lab: Lab) -> bool:
+    """The address on its preferred node alone, and no hold left on the pair."""
+    held = [name for name in ("extlb1", "extlb2") if "keepalived_" in lab.on(name, "ls /var/lib/selfheal/holds").stdout]
+    return holders(lab, "extlb1", "extlb2") == ["extlb1"] and not held
+
+
+def boot_id(lab: Lab, node: str) -> str:
+    return lab.on(node, "cat /proc/sys/kernel/random/boot_id").stdout.strip().split()[-1]

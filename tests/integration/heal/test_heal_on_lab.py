@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Lab
-from tests.integration.heal.runs import Heal, serves, service_process, wait_for
+from lab.demo.nagios import Nagios
+from lab.machines import Lab as Machines
+from lab.machines import wait_until
+from tests.integration.conftest import NODES, Lab
+from tests.integration.heal.runs import Heal, OtherUser, at_home, boot_id, holders, serves, service_process, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -85,33 +90,56 @@ def test_check_mode_prints_the_plan_and_changes_nothing(lab: Lab, tmp_path: Path
     assert serves(lab, "10.213.77.22")
 
 
-@pytest.mark.parametrize("other", ["ei1", "ei2"])
-def test_of_two_heals_at_once_exactly_one_acts(lab: Lab, tmp_path: Path, other: str) -> None:
-    first = Heal(lab, tmp_path / "first", "ei1", *DRILL)
+@pytest.mark.parametrize(
+    ("node", "other", "unit"),
+    [("ei1", "ei1", "ei.service"), ("ei1", "ei2", "ei.service"), ("extlb1", "extlb2", "haproxy.service")],
+    ids=["same-node", "two-members", "same-pair"],
+)
+def test_of_two_heals_at_once_by_two_users_exactly_one_acts(
+    lab: Lab, tmp_path: Path, other_user: OtherUser, node: str, other: str, unit: str
+) -> None:
+    untouched = service_process(lab, other, unit)
+    first = Heal(lab, tmp_path / "first", node, *DRILL)
     first.reach("shift")
-    second = Heal(lab, tmp_path / "second", other, *DRILL).end()
+    second = Heal(lab, tmp_path / "second", other, *DRILL, user=other_user).end()
     assert second["rc"] == 2, second["log"][-3000:]
     assert second["status"] == "refused"
     assert "lease_taken" in [item["reason"] for item in second["refusals"]], second["refusals"]
+    assert f"by {getpass.getuser()}" in str(second["refusals"]), "the other one is told who acts"
     assert first.end()["outcome"] == "healed"
+    if other != node:
+        assert service_process(lab, other, unit) == untouched
     assert serves(lab, EI1)
+    assert serves(lab, "10.213.77.22")
+
+
+@pytest.fixture
+def other_user(lab: Lab, tmp_path: Path) -> Iterator[OtherUser]:
+    """A second operator of this controller: another uid, with a key, a home and settings of its own."""
+    with OtherUser.made(lab) as user:
+        yield user
 
 
 @pytest.mark.parametrize(
     ("phase", "outcomes"),
     [
+        ("confirm", {"left_out"}),
         ("shift", {"left_out"}),
         ("evidence", {"left_out"}),
         ("restart", {"left_out", "healed"}),
         ("verify", {"healed"}),
         ("readmit", {"healed"}),
+        ("soak", {"healed"}),
     ],
 )
 def test_ssh_to_the_ill_node_cut_at_every_step(lab: Lab, tmp_path: Path, phase: str, outcomes: set[str]) -> None:
+    if phase == "confirm":
+        cut_ssh(lab, "ei1")
     run = Heal(lab, tmp_path / "cut", "ei1", *DRILL)
     try:
-        run.reach(phase)
-        cut_ssh(lab, "ei1")
+        if phase != "confirm":
+            run.reach(phase)
+            cut_ssh(lab, "ei1")
         result = run.end()
     finally:
         join_ssh(lab, "ei1")
@@ -125,15 +153,74 @@ def test_ssh_to_the_ill_node_cut_at_every_step(lab: Lab, tmp_path: Path, phase: 
     assert serves(lab, EI1)
 
 
-@pytest.mark.parametrize("phase", ["evidence", "restart", "verify"])
-def test_killed_and_typed_again_it_ends_well(lab: Lab, tmp_path: Path, phase: str) -> None:
-    run = Heal(lab, tmp_path / "killed", "ei1", *DRILL)
+@pytest.mark.parametrize(
+    ("node", "unit", "phase"),
+    [("ei1", "ei.service", "evidence"), ("ei1", "ei.service", "restart"), ("extlb1", "haproxy.service", "restart")],
+)
+def test_killed_and_typed_again_it_ends_well(lab: Lab, tmp_path: Path, node: str, unit: str, phase: str) -> None:
+    run = Heal(lab, tmp_path / "killed", node, *DRILL)
     run.reach(phase)
     run.kill()
     killed = run.result()
-    again = Heal(lab, tmp_path / "again", "ei1", *DRILL).end()
+    again = Heal(lab, tmp_path / "again", node, *DRILL).end()
     assert again["outcome"] == "healed", again["log"][-3000:]
     assert again["incident"] == killed["incident"]
     assert again["epoch"] > killed["epoch"]
     assert serves(lab, EI1)
-    assert lab.on("ei1", "systemctl is-active ei.service").stdout.strip().endswith("active")
+    assert at_home(lab)
+    assert lab.on(node, f"systemctl is-active {unit}").stdout.strip().endswith("active")
+
+
+@pytest.mark.parametrize("phase", ["shift", "restart", "verify"])
+def test_ssh_to_the_ill_node_of_a_pair_cut(lab: Lab, tmp_path: Path, phase: str) -> None:
+    """The address is safe on the other node, and the node has to prove itself: a human is told, then it is healed."""
+    run = Heal(lab, tmp_path / "cut", "extlb1", *DRILL)
+    try:
+        run.reach(phase)
+        cut_ssh(lab, "extlb1")
+        result = run.end()
+        assert result["outcome"] == "left_out", result["log"][-3000:]
+        assert result["rc"] == 2
+        assert result["problems"], "a human must be told"
+        assert holders(lab, "extlb2") == ["extlb2"]
+    finally:
+        join_ssh(lab, "extlb1")
+    again = Heal(lab, tmp_path / "again", "extlb1", *DRILL).end()
+    assert again["outcome"] == "healed", again["log"][-3000:]
+    assert again["incident"] == result["incident"]
+    assert at_home(lab)
+
+
+def test_a_nagios_that_is_stopped_or_knows_half_heals_nobody(lab: Lab, tmp_path: Path) -> None:
+    before = service_process(lab, "ei2", "ei.service")
+    lab.on("monitor", "systemctl stop nagios4")
+    try:
+        stopped = Heal(lab, tmp_path / "stopped", "ei2", *DRILL).end()
+        lab.on("monitor", "cd /etc/selfheal && cp -p nagios.password kept && echo wrong > nagios.password")
+        denied = Heal(lab, tmp_path / "denied", "ei2", *DRILL).end()
+    finally:
+        lab.on("monitor", "cd /etc/selfheal; [ ! -e kept ] || mv kept nagios.password; systemctl start nagios4")
+        nagios = Nagios(Machines.from_env())
+        assert wait_until(lambda: nagios.all_well(NODES), 180, pause=1.0)
+    for said in (stopped, denied):
+        assert said["rc"] == 2
+        assert said["status"] == "refused"
+        assert "nagios_stale" in [item["reason"] for item in said["refusals"]], said["refusals"]
+        line = said["log"].rpartition("refused nagios_stale")[2].splitlines()[0]
+        assert len(line) > 20, "the line says why"
+    assert service_process(lab, "ei2", "ei.service") == before
+    assert serves(lab, "10.213.77.22")
+
+
+def test_a_reboot_is_proven_by_another_boot_id(lab: Lab, tmp_path: Path) -> None:
+    """Opt-in per layer; here the layer has no service that could be restarted, so it is the only rung."""
+    overlay = tmp_path / "inventory"
+    (overlay / "group_vars").mkdir(parents=True)
+    (overlay / "hosts.yml").write_text("ei: {}\n", encoding="ascii")
+    (overlay / "group_vars" / "ei.yml").write_text("selfheal_reboot: true\nselfheal_service: ''\n", encoding="ascii")
+    boot = boot_id(lab, "ei3")
+    inventories = ("-i", str(lab.root / "lab/inventory"), "-i", str(overlay))
+    result = Heal(lab, tmp_path / "reboot", "ei3", *inventories, *DRILL).end()
+    assert result["outcome"] == "healed", result["log"][-3000:]
+    assert boot_id(lab, "ei3") != boot
+    assert serves(lab, "10.213.77.23")

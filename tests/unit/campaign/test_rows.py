@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.campaign.campaign import KILL_PLAYS, Facts, Killed, Row, Size, rows
+from lab.faults import DISTURBANCE, FAULTS
+from tests.campaign.calm import CALM, Calm
+from tests.campaign.campaign import KILL_PLAYS, PAIR_KILL_PLAYS, Facts, Killed, Row, Size, rows
 from tests.campaign.driver import ROOT
 
-SIZE = Size(faults=("memory",), drills=1, bare=10, moves=2, kills=("Shift",), slow_starts=0, requests=100)
+SIZE = Size(
+    faults=("memory",), drills=1, bare=10, moves=2, kills=("Shift",), pair_kills=(), calm=("cpu_burst",),
+    slow_starts=0, requests=100,
+)  # fmt: skip
 
 
 def incident(cause: str, **values: Any) -> dict[str, Any]:
@@ -62,6 +67,7 @@ def good() -> tuple[dict[str, Any], Facts]:
         bare_seconds=[3.0, 3.2],
         rounds_seconds=1.0,
         killed=[Killed("Shift", True, {}, 0, 2, True, True)],
+        calm=[Calm("cpu_burst", "ei2", [2, 2], ["not_ill"])],
     )
     return report, facts
 
@@ -96,6 +102,10 @@ Spoil = Callable[[dict[str, Any], Facts], object]
             lambda report, _: report["incidents"][0]["seconds"].update(command_to_safe=4.1),
         ),
         (
+            "command to traffic safe: drill",
+            lambda report, _: report["incidents"][1]["seconds"].update(command_to_safe=None),
+        ),
+        (
             "redundancy restored, service starts in 1 s",
             lambda report, _: report["incidents"][1]["seconds"].update(safe_to_restored=10.1),
         ),
@@ -114,6 +124,10 @@ Spoil = Callable[[dict[str, Any], Facts], object]
         ),
         ("heals by lb_detach that ended well", lambda _, facts: facts.codes.update({"2 drill ei2": 2})),
         ("moves of the virtual IP", lambda _, facts: facts.codes.update({"move 2 extlb1": 2})),
+        ("disturbances that are no illness", lambda _, facts: facts.calm.clear()),
+        ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(codes=[2, 0])),
+        ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(acted=True)),
+        ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(reasons=[])),
         ("harm", lambda report, _: report["harm"].append({"at": 1, "what": "ei2, a healthy node, was restarted"})),
     ],
 )
@@ -133,12 +147,30 @@ def test_a_fault_that_the_balancers_own_check_had_taken_out_first_is_safe_at_onc
 def test_a_run_is_killed_in_every_play_that_stands_for_a_phase() -> None:
     plays = [play["name"] for play in yaml.safe_load((ROOT / "playbooks/heal.yml").read_text())]
     assert [play for play in plays if play in KILL_PLAYS] == list(KILL_PLAYS)
+    assert [play for play in plays if play in PAIR_KILL_PLAYS] == list(PAIR_KILL_PLAYS)
+
+
+def test_every_disturbance_of_the_lab_is_tried() -> None:
+    assert set(CALM) == {one.name for one in FAULTS.values() if one.kind == DISTURBANCE}
+
+
+def test_a_cause_that_was_planned_and_never_came_is_missed() -> None:
+    report, facts = good()
+    del report["incidents"][0]
+    assert "command to traffic safe: memory" in [row.what for row in missed(report, facts)]
 
 
 @pytest.mark.parametrize(
     ("part", "left"),
-    [("detach", (30, 0, 0, 0)), ("slow", (0, 3, 0, 0)), ("moves", (0, 0, 10, 0)), ("kills", (0, 0, 0, 8))],
+    [
+        ("detach", (30, 0, 0, 0, 0)),
+        ("slow", (0, 3, 0, 0, 0)),
+        ("moves", (0, 0, 10, 0, 0)),
+        ("kills", (0, 0, 0, 14, 0)),
+        ("calm", (0, 0, 0, 0, 4)),
+    ],
 )
 def test_a_part_alone_is_that_part_alone(part: str, left: tuple[int, ...]) -> None:
     size = Size().only({part})
-    assert (len(size.faults) + size.drills, size.slow_starts, size.moves, len(size.kills)) == left
+    kills = len(size.kills) + len(size.pair_kills)
+    assert (len(size.faults) + size.drills, size.slow_starts, size.moves, kills, len(size.calm)) == left

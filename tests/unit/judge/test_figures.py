@@ -318,3 +318,13 @@ def test_each_move_is_felt_by_itself() -> None:
     ]
     assert [move["gap"] for move in incident.moves] == [pytest.approx(0.1, abs=0.02), pytest.approx(0.4, abs=0.02)]
     assert incident.cut == 2
+
+
+def test_what_a_move_cuts_is_counted_apart_from_what_fails_after_traffic_safe() -> None:
+    marks = [Mark(10, "move", "extlb1"), Mark(50, "end")]
+    answers = pair_answers(20, 40)
+    answers += [failed(40.2, error="reset"), failed(30, error="reset"), failed(40.3, error="connect", new=True)]
+    incident = one(marks, answers, pair_samples(25.0))
+    assert incident.cut_by_move == 1
+    assert incident.failed_after_safe == 2  # one without a move near it, one that was a new connection
+    assert incident.failed == 3
