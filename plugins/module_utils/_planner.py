@@ -295,7 +295,7 @@ def _summary(result: Plan) -> str:
     what = {"service": "restart %s" % result["restart"]["service"], "reboot": "reboot it", "none": "no restart"}
     back = tuple(result["phases"]) == RETURN_ONLY
     without = "interrupted" if result["resume"] else "well again" if back else "drill"
-    why = "; ".join(result["reasons"][:2]) or without
+    why = "; ".join(reason.rstrip(".") for reason in result["reasons"][:2]) or without
     tail = "; then a person is called" if result["ends"] == "left_out" else ""
     return "%s %s of layer %s: %s; %s; %s%s" % (
         "give back" if back else "heal",
