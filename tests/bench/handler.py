@@ -73,7 +73,7 @@ def sides(clean: Path) -> dict[str, Side]:
 
     def handler(spool: Path, number: int) -> None:
         words = "--host ei1 --service memory --state CRITICAL --type HARD --attempt 3 --event-id"
-        process(str(HANDLER), *words.split(), str(number), "--spool", str(spool))
+        process(PYTHON, "-IS", str(HANDLER), *words.split(), str(number), "--spool", str(spool))
 
     return {
         "base": started(str(clean), "-c", "pass"),

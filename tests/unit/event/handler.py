@@ -11,6 +11,7 @@ from typing import Any
 
 HANDLER = Path(__file__).resolve().parents[3] / "roles" / "healer" / "files" / "selfheal-event"
 PYTHON = "/usr/bin/python3"
+COMMAND = [PYTHON, "-IS", str(HANDLER)]
 GOOD = {
     "--host": "ei1",
     "--service": "memory",
@@ -29,9 +30,9 @@ def arguments(changes: dict[str, Word | None] | None = None) -> list[Word]:
 
 
 def run(spool: Path | None, *words: Word, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    """The handler's own end, with its own first line choosing the Python. ``spool`` None: not given."""
+    """The handler's own end. ``spool`` None: the option is not given."""
     into: list[Word] = [] if spool is None else ["--spool", str(spool)]
-    command = more.pop("command", [str(HANDLER)])
+    command = more.pop("command", COMMAND)
     return subprocess.run([*command, *into, *words], capture_output=True, check=False, timeout=30, **more)
 
 

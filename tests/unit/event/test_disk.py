@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""selfheal-event on disk: whole and for good, or nothing and a word about why."""
+"""selfheal-event on disk: whole and for good, or nothing and a word about why. Needs root, as all of ``make test``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.event.handler import HANDLER, arguments, complaint, left_in, only_event, patched, run
+from tests.unit.event.handler import COMMAND, HANDLER, PYTHON, arguments, complaint, left_in, only_event, patched, run
 
 NOBODY = 65534
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else or to mount")
 LOG_CALLS = """
 def logged(name, real):
     def call(*given, **more):
@@ -145,7 +144,6 @@ def test_a_file_that_may_not_grow(spool: Path) -> None:
     assert left_in(spool) == []
 
 
-@root_only
 def test_a_full_disk(spool: Path) -> None:
     script = (
         'mount -t tmpfs -o size=64k none "$1" && { head -c 1000000 /dev/zero > "$1/fill" 2>/dev/null; shift; "$@"; '
@@ -154,7 +152,7 @@ def test_a_full_disk(spool: Path) -> None:
     done = run(
         spool,
         *arguments(),
-        command=["unshare", "--mount", "sh", "-c", script, "sh", str(spool), str(HANDLER)],
+        command=["unshare", "--mount", "sh", "-c", script, "sh", str(spool), *COMMAND],
         env={**os.environ, "SPOOL": str(spool)},
     )
     assert done.returncode == 1, done.stderr
@@ -180,7 +178,6 @@ def test_an_empty_or_absurd_folder(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-@root_only
 @pytest.mark.parametrize(
     ("mode", "passes"),
     [(0o755, False), (0o733, False), (0o770, False), (0o777, True)],
@@ -190,7 +187,12 @@ def test_rights_on_the_folder(open_place: Path, mode: int, passes: bool) -> None
     spool = open_place / "spool"
     spool.chmod(mode)
     done = run(
-        spool, *arguments(), command=[str(open_place / "selfheal-event")], user=NOBODY, group=NOBODY, extra_groups=[]
+        spool,
+        *arguments(),
+        command=[PYTHON, "-IS", str(open_place / "selfheal-event")],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
     )
     if passes:
         assert done.returncode == 0 and only_event(spool)
@@ -199,13 +201,12 @@ def test_rights_on_the_folder(open_place: Path, mode: int, passes: bool) -> None
         assert left_in(spool) == []
 
 
-@root_only
 def test_the_folders_group_may_read_it(open_place: Path) -> None:
     """How role healer sets the spool up: the setgid bit gives every event the group of the folder."""
     spool = open_place / "spool"
     os.chown(spool, 0, 12345)
     spool.chmod(0o2770)
-    command = [str(open_place / "selfheal-event")]
+    command = [PYTHON, "-IS", str(open_place / "selfheal-event")]
     done = run(spool, *arguments(), command=command, user=NOBODY, group=NOBODY, extra_groups=[12345])
     assert done.returncode == 0, done.stderr
     seen = (spool / left_in(spool)[0]).stat()
@@ -214,8 +215,7 @@ def test_the_folders_group_may_read_it(open_place: Path) -> None:
 
 def test_many_at_the_same_time(spool: Path) -> None:
     processes = [
-        subprocess.Popen([str(HANDLER), *arguments({"--event-id": str(each)}), "--spool", str(spool)])
-        for each in range(40)
+        subprocess.Popen([*COMMAND, *arguments({"--event-id": str(each)}), "--spool", str(spool)]) for each in range(40)
     ]
     assert [each.wait(30) for each in processes] == [0] * 40
     events = [json.loads(each.read_text()) for each in spool.iterdir()]
@@ -235,9 +235,7 @@ def test_nobody_listens(spool: Path, closed: list[int]) -> None:
         for each in closed:
             os.close(each)
 
-    bad = subprocess.run([str(HANDLER), "--nonsense"], preexec_fn=close, check=False, timeout=30)
+    bad = subprocess.run([*COMMAND, "--nonsense"], preexec_fn=close, check=False, timeout=30)
     assert bad.returncode == 1
-    good = subprocess.run(
-        [str(HANDLER), *arguments(), "--spool", str(spool)], preexec_fn=close, check=False, timeout=30
-    )
+    good = subprocess.run([*COMMAND, *arguments(), "--spool", str(spool)], preexec_fn=close, check=False, timeout=30)
     assert good.returncode == 0 and only_event(spool)["host"] == "ei1"
