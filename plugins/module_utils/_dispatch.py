@@ -21,7 +21,8 @@ close: incident, node, outcome                        ``close_incident``
 ended: incident, node, number, outcome                ``end_run``: the unit is gone
 start: incident, node, reason                         ``begin_run``, then the unit; reason ill, resume or give_back
 human: incident, node, reason, text                   page, and ``call`` with this reason, or it comes again
-wait: incident, node, reason, until, alerts           nothing; ``until`` None: until the world changes
+wait: incident, node, reason, until, alerts, text     nothing; ``until`` None: until the world changes. ``explain`` the
+                                                      alerts with the text, so that it is known why nothing was done
 ====================================================  ================================================================
 """
 
@@ -68,7 +69,7 @@ def dispatch(world: Row, now: float) -> List[Act]:
                 starts.append({"act": "start", "incident": incident["id"], "node": node, "reason": why})
                 continue
         waits.append({"act": "wait", "node": node, "incident": incident["id"], "reason": reason, "until": until,
-                      "alerts": []})  # fmt: skip
+                      "alerts": [], "text": ""})  # fmt: skip
     ended = [
         {"act": "ended", "incident": run["incident"], "node": run.get("node"), "number": run["number"],
          "outcome": "failed" if (world.get("units") or {}).get(run["unit"]) == "failed" else "gone"}
@@ -156,11 +157,11 @@ def _busy(
 ) -> Optional[Tuple[str, Optional[float]]]:
     """Another heal of the layer goes on: the plan would refuse ``lease_taken``, so it is not even asked."""
     soon = view.now + LEASE_SECONDS
-    if started.get(layer):
-        return "lease_taken", soon
+    others = {node for node in view.live if view.layer_of.get(node) == layer}
+    if started.get(layer) or any(view.just_begun(view.live[node]) for node in others):
+        return "lease_taken", soon  # one after the other, so that the second sees the leases of the first
     if why != "ill":
         return None  # what was begun is ended first; it holds its own slot already
-    others = {node for node in view.live if view.layer_of.get(node) == layer}
     for lease in view.leases:
         held = str(lease["resource"])
         if held.startswith("node:") and view.layer_of.get(held[5:]) == layer and view.now < lease["expires_at"]:

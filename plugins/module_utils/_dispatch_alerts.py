@@ -92,4 +92,6 @@ def _wait(view: View, node: str, alerts: List[str]) -> Act:
         reason = "layer_load" if seen.get("layer_load") else "suspect_only"
     else:
         reason = "unknown_reading" if verdict == "unknown" else "older_reading"
-    return {"act": "wait", "node": node, "incident": None, "reason": reason, "until": None, "alerts": alerts}
+    text = "%s: %s" % (reason, "; ".join(seen.get("reasons") or ()) or "no reading is newer than the alert")
+    return {"act": "wait", "node": node, "incident": None, "reason": reason, "until": None, "alerts": alerts,
+            "text": text}  # fmt: skip

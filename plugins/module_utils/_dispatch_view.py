@@ -63,8 +63,11 @@ class View:
             return True
         state = units.get(run["unit"])
         if state is None:
-            return abs(self.now - run["started_at"]) < STARTING_SECONDS
+            return self.just_begun(run)
         return state not in GONE
+
+    def just_begun(self, run: Row) -> bool:
+        return bool(abs(self.now - run["started_at"]) < STARTING_SECONDS)
 
     # -- the past of one incident ----------------------------------------------------------------
 
