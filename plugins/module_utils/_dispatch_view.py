@@ -47,7 +47,7 @@ class View:
         self.live: Dict[str, Row] = {}  # node: the run whose unit lives
         self.gone: List[Row] = []
         units = world.get("units")
-        for run in world.get("runs") or ():
+        for run in sorted(world.get("runs") or (), key=lambda run: (run["started_at"], run["incident"], run["number"])):
             if run.get("ended_at") is None:
                 if self._lives(run, units):
                     self.live[str(run.get("node") or node_of.get(run["incident"]) or run["incident"])] = run
