@@ -16,7 +16,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch import 
 from tests.unit.dispatch.farm import NOW, acted, unit, world
 
 NODES = ("ei1", "ei2", "ei3", "extlb1", "extlb2")
-WORDS = ("ok", "suspect", "faulty", "unknown")
+WORDS = ("ok", "faulty", "ok", "faulty", "suspect", "unknown")
 # Grouped around each other, so that "before" and "after" both happen; the last ones are of a clock that was set back.
 TIMES = (-5000.0, -400.0, -130.0, -60.0, -30.0, -11.0, -6.0, -4.0, -2.0, -1.0, 0.0, 3.0, 60.0, 3600.0)
 OUTCOMES = (None, "interrupted", "healed", "undone", "failed", "left_out", "refused", "ambiguous")
@@ -25,7 +25,7 @@ REASONS = ("not_ill", "lease_taken", "mode_observe", "mode_approve", "blocked_no
 STATES = ("active", "activating", "deactivating", "inactive", "failed", None)
 
 at = st.sampled_from(TIMES).map(lambda seconds: NOW + seconds)
-seldom = st.integers(0, 9).map(lambda value: value == 0)
+seldom = st.integers(0, 11).map(lambda value: value == 11)
 
 
 @st.composite
@@ -34,7 +34,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         "fresh": not draw(seldom), "paused": draw(seldom), "seen": {}, "alerts": [], "incidents": [], "attempts": [],
         "leases": [], "decisions": {}, "runs": [], "units": {}, "past_runs": {}, "aborts": [], "taken": [],
         "serving": {node: draw(st.booleans()) for node in NODES},
-        "read_at": draw(st.sampled_from((NOW - 1, NOW - 1, NOW - 1, NOW - 100, NOW - 200, NOW + 600, None))),
+        "read_at": draw(st.sampled_from((*[NOW - 1] * 9, NOW - 100, NOW - 200, NOW + 600, None))),
         "policies": {"ei": {"reboot": draw(st.booleans()), "limits": {"max_unavailable": draw(st.integers(1, 2))}}},
     }  # fmt: skip
     for node in NODES:
@@ -62,26 +62,26 @@ def _incident(draw: st.DrawFn, case: dict[str, Any], node: str) -> None:
     for word in ("aborts", "taken"):
         if draw(seldom):
             case[word].append(name)
-    for number in range(1, 1 + draw(st.integers(0, 3))):
+    for number in range(1, 1 + draw(st.sampled_from((0, 0, 1, 2)))):
         outcome = draw(st.sampled_from(OUTCOMES))
         case["attempts"].append({
             "incident": name, "node": node, "attempt": number, "at": draw(at), "outcome": outcome,
             "ended_at": draw(at) if outcome else None, "rung": draw(st.sampled_from(("service", "reboot"))),
             "acknowledged": draw(seldom),
         })  # fmt: skip
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)) == 3:
         case["leases"].append({"incident": name, "resource": f"node:{node}", "expires_at": draw(at)})
-    if draw(st.booleans()):
+    if draw(st.integers(0, 2)) == 2:
         admitted = draw(st.booleans())
         reasons = [] if admitted else draw(st.lists(st.sampled_from(REASONS), min_size=1, max_size=3, unique=True))
         case["decisions"][node] = {"at": draw(at), "admitted": admitted, "reasons": sorted(reasons),
                                    "same": draw(st.integers(0, 12)), "incident": name}  # fmt: skip
-    for number in range(1, 1 + draw(st.integers(0, 2))):
+    for number in range(1, 1 + draw(st.sampled_from((0, 0, 0, 1, 2)))):
         case["runs"].append({"incident": name, "node": node, "number": number, "started_at": draw(at)})
         state = draw(st.sampled_from(STATES))
         if state:
             case["units"][unit(name, number)] = state
-    if draw(st.booleans()):
+    if draw(st.integers(0, 3)) == 3:
         case["past_runs"][name] = {"number": 0, "unit": unit(name, 0), "started_at": draw(at), "ended_at": draw(at),
                                    "without": draw(st.integers(0, 4))}  # fmt: skip
 
