@@ -22,7 +22,6 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases i
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import JournalError, migrate
 from tests.unit.journal.helpers import NOW, question
 
-
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -148,9 +147,9 @@ def test_a_process_that_dies_in_the_middle_leaves_schema_1(tmp_path: Path, where
     if not child:  # no pytest in here any more: only os._exit leaves
         real: Any = schema._migrate
 
-        def dies(connection: sqlite3.Connection, name: str, now: float) -> bool:
+        def dies(connection: sqlite3.Connection, path: str, now: float) -> bool:
             if where == "after":
-                real(connection, name, now)
+                real(connection, path, now)
             os._exit(9)
 
         schema._migrate = dies
@@ -206,7 +205,7 @@ def said(path: str, check_mode: bool) -> dict[str, Any]:
     given = {"path": path, "_ansible_check_mode": check_mode, "_ansible_remote_tmp": str(Path(path).parent)}
     done = subprocess.run(
         [sys.executable, "-m", "ansible_collections.selfheal.cluster.plugins.modules.heal_journal"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}), capture_output=True, text=True, timeout=60,
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}), capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")},
     )  # fmt: skip
     assert not done.returncode, done.stdout + done.stderr
