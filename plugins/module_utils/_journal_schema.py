@@ -7,11 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from typing import Any, Iterator
+from typing import Any, Iterator, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
-SCHEMA = 1
+SCHEMA = 2
 APPLICATION = 0x5348434A  # "SHCJ", so that nobody else's database is taken for a journal
 BUSY_MILLISECONDS = 10000
 
@@ -52,6 +52,32 @@ CREATE TABLE readings (id INTEGER PRIMARY KEY AUTOINCREMENT, node TEXT NOT NULL,
 CREATE INDEX readings_node ON readings (node, id);
 CREATE TABLE flags (name TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL, by TEXT NOT NULL) WITHOUT ROWID;
 """
+# What the healer keeps, since schema 2: alerts of Nagios, the runs it started, what waits for Nagios' pipe, and
+# whom it called. An alert without an outcome waits for a reading; an outbox line without delivered_at for the pipe.
+TABLES_2 = """
+CREATE TABLE alerts (
+  id TEXT PRIMARY KEY, at REAL NOT NULL, read_at REAL NOT NULL, host TEXT NOT NULL, service TEXT, state TEXT NOT NULL,
+  type TEXT NOT NULL, attempt INTEGER NOT NULL, event_id INTEGER NOT NULL, incident TEXT,
+  outcome TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX alerts_waiting ON alerts (outcome, at);
+CREATE INDEX alerts_incident ON alerts (incident);
+CREATE TABLE runs (
+  incident TEXT NOT NULL REFERENCES incidents (id), number INTEGER NOT NULL, unit TEXT NOT NULL,
+  started_at REAL NOT NULL, ended_at REAL, outcome TEXT, PRIMARY KEY (incident, number)
+) WITHOUT ROWID;
+CREATE INDEX runs_open ON runs (ended_at);
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, key TEXT NOT NULL, line TEXT NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0, delivered_at REAL, error TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX outbox_waiting ON outbox (delivered_at, id);
+CREATE TABLE calls (
+  incident TEXT NOT NULL REFERENCES incidents (id), reason TEXT NOT NULL, at REAL NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY (incident, reason)
+) WITHOUT ROWID;
+CREATE INDEX decisions_node ON decisions (node, id);
+"""
 
 
 class JournalError(SelfhealError):
@@ -83,6 +109,70 @@ def told(path: str) -> Iterator[None]:
 
 def connect(path: str) -> sqlite3.Connection:
     """An open journal of this schema, owned by us; anything else is refused with the reason."""
+    connection, version = _connect(path)
+    if version != SCHEMA:
+        connection.close()
+        raise _other_schema(path, version)
+    return connection
+
+
+def migrate(path: str, now: float, store: bool = True) -> bool:
+    """Bring a journal of schema 1 to this schema, in place and in one transaction; false when it is there already.
+
+    ``now``: seconds since the epoch. With ``store`` false nothing is written, the answer is the same. A heal that runs
+    keeps its schema: its own modules would be refused a journal that is newer than they are, in the middle of a heal.
+    """
+    connection, version = _connect(path)
+    try:
+        if version == SCHEMA:
+            return False
+        if version != 1:
+            raise _other_schema(path, version)
+        with told(path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                changed = _migrate(connection, path, now)
+                connection.execute("COMMIT" if store else "ROLLBACK")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return changed
+    finally:
+        connection.close()
+
+
+def _migrate(connection: sqlite3.Connection, path: str, now: float) -> bool:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]  # another may have been faster
+    if version == SCHEMA:
+        return False
+    if version != 1:
+        raise _other_schema(path, version)
+    running = connection.execute(
+        "SELECT incident FROM leases WHERE resource LIKE 'node:%' AND expires_at > ? ORDER BY incident", (now,)
+    ).fetchone()
+    if running:
+        raise JournalError(
+            "journal %s cannot be brought to schema %d while incident %s is being healed: wait for its end, or abort it"
+            % (path, SCHEMA, running[0])
+        )
+    for statement in TABLES_2.split(";\n"):  # executescript would end the transaction before it begins
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('migrated_at', ?)", (repr(now),))
+    connection.execute("PRAGMA user_version = %d" % SCHEMA)  # part of the transaction, like any page
+    return True
+
+
+def _other_schema(path: str, version: int) -> JournalError:
+    hint = "let heal_journal bring it up to date" if version < SCHEMA else "use one version everywhere"
+    return JournalError(
+        "journal %s has schema %d, this version of selfheal.cluster knows %d: %s" % (path, version, SCHEMA, hint)
+    )
+
+
+def _connect(path: str) -> Tuple[sqlite3.Connection, int]:
+    """An open journal of ours, of any schema, and its schema."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -111,13 +201,7 @@ def connect(path: str) -> sqlite3.Connection:
     if application != APPLICATION:
         connection.close()
         raise JournalError("%s is a database, but no journal of selfheal.cluster" % path)
-    if version != SCHEMA:
-        connection.close()
-        raise JournalError(
-            "journal %s has schema %d, this version of selfheal.cluster knows %d: use one version everywhere"
-            % (path, version, SCHEMA)
-        )
-    return connection
+    return connection, int(version)
 
 
 def create(path: str, now: float) -> bool:
@@ -135,7 +219,7 @@ def create(path: str, now: float) -> bool:
         with told(path):
             connection = sqlite3.connect(aside, isolation_level=None)
             try:
-                connection.executescript("BEGIN;" + TABLES)
+                connection.executescript("BEGIN;" + TABLES + TABLES_2)
                 connection.execute("INSERT INTO meta VALUES ('created_at', ?)", (repr(now),))
                 connection.execute("INSERT INTO meta VALUES ('last_epoch', '0')")
                 connection.execute("COMMIT")

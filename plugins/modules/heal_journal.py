@@ -92,20 +92,27 @@ changes:
   elements: str
 """
 
+import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import migrate
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_words import SPEC, say
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    path = module.params["path"]
     try:
+        migrated = os.path.exists(path) and migrate(path, time.time(), store=not module.check_mode)
+        if migrated and module.check_mode:  # what else would change cannot be read out of the old schema
+            module.exit_json(changed=True, created=False, changes=["migrated"])
         created, changes = say(module.params, time.time(), module.check_mode)
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
+    changes = ["migrated", *changes] if migrated else changes
     module.exit_json(changed=bool(changes), created=created, changes=changes)
 
 

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""How long the healer waits before it asks the plan again, and when it calls a human. Pure.
+
+The plan alone decides; asking it costs a run that looks at the farm. So what it said last time decides how soon it is
+worth asking again, and a refusal that time does not cure is told to a human once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Set, Tuple
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import (
+    AHEAD_SECONDS,
+    LEFT,
+    UNFINISHED,
+    View,
+    number,
+)
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
+
+FIRST_SECONDS, LONGEST_SECONDS = 30.0, 300.0
+MODE_SECONDS = 300.0
+LEASE_SECONDS, LEASE_LONGEST_SECONDS = 5.0, 60.0
+READING_SECONDS = 10.0
+SOON_SECONDS = 5.0  # what stood against it is over: the shortest time between two questions
+SOFT_CALL_SECONDS = 120.0  # an illness that has been refused for this long is a human's
+LEASE_CALL_SECONDS = 300.0
+FRUITLESS_RUNS = 3  # runs in a row that ended without any decision
+# Nobody is called: the node is not ill, a human has said so already, or Nagios' own alarm tells it.
+QUIET = frozenset({
+    "not_ill", "suspect_only", "unknown_reading", "nagios_stale", "stale_alert", "layer_load", "mode_observe",
+    "paused", "aborted", "downtime", "acknowledged", "flapping", "handler_disabled", "parent_unreachable",
+})  # fmt: skip
+# Time cures none of these.
+HARD = frozenset({
+    "mode_approve", "wrong_kind", "not_restartable", "ambiguous_outcome", "attempts_exhausted", "cloned_machine_id",
+    "own_host", "policy_changed", "no_layer", "unknown_node", "no_track_file", "not_in_backend", "human_hold",
+    "last_member", "below_minimum", "peer_config_differs",
+})  # fmt: skip
+
+Row = Mapping[str, Any]
+
+
+def doubled(first: float, times: int, longest: float) -> float:
+    return float(min(longest, first * 2 ** max(0, min(times, 20) - 1)))
+
+
+def back_off(view: View, incident: Row) -> Tuple[str, float]:
+    """Why to wait and until when; a time that is over means: ask now."""
+    tried, run, decision = view.tried(incident), view.last_run(incident), view.decided(incident)
+    if run and _silent(view, run, decision):
+        # Not even a refusal: Ansible did not get as far as the journal.
+        times = max(1, int(run.get("without") or 1))
+        since = run.get("ended_at") or run["started_at"]
+        return "no_decision", _end(view, since, doubled(FIRST_SECONDS, times, LONGEST_SECONDS))
+    if not decision:
+        return "", view.now
+    if decision.get("admitted"):
+        if not tried:
+            return "", view.now
+        # The first return or roll-forward at once, then ever later: each takes traffic to and fro.
+        same = UNFINISHED if tried[-1].get("outcome") in UNFINISHED else LEFT
+        times = 0
+        for item in reversed(tried):
+            if item.get("outcome") not in same:
+                break
+            times += 1
+        if times < 2:
+            return "", view.now
+        since = max(item for item in (decision["at"], (run or {}).get("ended_at"), tried[-1].get("ended_at")) if item)
+        return "interrupted", _end(view, since, doubled(FIRST_SECONDS, times - 1, LONGEST_SECONDS))
+    return _after_refusal(view, incident, decision)
+
+
+def _silent(view: View, run: Row, decision: Optional[Row]) -> bool:
+    """Did the newest run end without a decision? One from the future is older: the clock was set back since."""
+    if not decision or decision["at"] < run["started_at"]:
+        return True
+    return bool(decision["at"] > view.now + AHEAD_SECONDS >= run["started_at"])
+
+
+def _after_refusal(view: View, incident: Row, decision: Row) -> Tuple[str, float]:
+    reasons = set(decision.get("reasons") or ())
+    at, same = decision["at"], max(1, int(decision.get("same") or 1))
+    limits = (view.policies.get(view.layer_of.get(incident["node"], "")) or {}).get("limits") or {}
+    if "mode_approve" in reasons and incident.get("approved"):
+        return "mode_approve", _end(view, at, 0.0)  # the word came after the question
+    hard = []
+    for mode in ("mode_observe", "mode_approve"):
+        if mode in reasons:
+            changed = SOON_SECONDS if _changed(view, incident, decision) else MODE_SECONDS
+            hard.append((_end(view, at, changed), mode))
+    for reason in ("blocked_node", "blocked_layer"):
+        end = _block_end(view, incident, reason, limits) if reason in reasons else None
+        if end is not None:
+            hard.append((max(end, _end(view, at, SOON_SECONDS)), reason))
+    if "storm" in reasons:
+        hard.append((_end(view, at, float(limits.get("storm_window_seconds", 60))), "storm"))
+    if hard:
+        until, reason = max(hard)
+        return reason, until
+    if "lease_taken" in reasons:
+        return "lease_taken", _end(view, at, doubled(LEASE_SECONDS, same, LEASE_LONGEST_SECONDS))
+    for reason in ("nagios_stale", "unknown_reading"):
+        if reason in reasons:
+            return reason, _end(view, at, READING_SECONDS)
+    if reasons & {"paused", "aborted"}:  # the word is taken back, or this moment would not be reached
+        return _first(reasons), _end(view, at, SOON_SECONDS)
+    return _first(reasons), _end(view, at, doubled(FIRST_SECONDS, same, LONGEST_SECONDS))
+
+
+def _end(view: View, since: float, seconds: float) -> float:
+    """``seconds`` after ``since``. A clock that was set back must not make anybody wait longer than that."""
+    return view.now if since > view.now + AHEAD_SECONDS else since + seconds
+
+
+def _changed(view: View, incident: Row, decision: Row) -> bool:
+    if not decision.get("verdict"):
+        return False
+    seen = view.verdict(incident["node"])
+    return (seen.get("verdict"), seen.get("kind")) != (decision["verdict"], decision.get("kind"))
+
+
+def _block_end(view: View, incident: Row, reason: str, limits: Row) -> Optional[float]:
+    """When the block period is over, as ``_planner_gates`` counts it; None when the attempts do not tell."""
+    node, layer = incident["node"], view.layer_of.get(incident["node"])
+    seconds = float(limits.get("block_node_seconds" if reason == "blocked_node" else "block_layer_seconds", 0))
+    ends = []
+    for item in view.attempts:
+        mine = item["node"] == node
+        if item.get("outcome") == "refused" or item.get("acknowledged") or mine != (reason == "blocked_node"):
+            continue
+        end = item.get("ended_at") or item["at"]
+        if (mine or item.get("layer") == layer) and end <= view.now + AHEAD_SECONDS:
+            ends.append(end + seconds)
+    return max(ends) if ends else None
+
+
+def _first(reasons: Set[str]) -> str:
+    return min(reasons, key=lambda reason: ORDER.get(reason, len(ORDER))) if reasons else ""
+
+
+# -- calling a human ---------------------------------------------------------------------------------
+
+
+def whom_to_tell(view: View, incident: Row) -> Optional[Tuple[str, str]]:
+    """A reason to call a human about this incident that nobody was called for yet, and a sentence."""
+    if incident["id"] in view.taken:
+        return None  # a human has it
+    found = _needs(view, incident)
+    return None if not found or (incident["id"], found[0]) in view.called else found
+
+
+def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
+    node, tried, run, decision = incident["node"], view.tried(incident), view.last_run(incident), view.decided(incident)
+    last = tried[-1] if tried else None
+    outcome = last.get("outcome") if last else None
+    age = view.now - incident["opened_at"]
+    if outcome == "ambiguous":
+        return "ambiguous", (
+            "Nobody knows how attempt %s on %s ended; look at it and acknowledge incident %s."
+            % (last["attempt"] if last else "", node, incident["id"])
+        )
+    stopped = (
+        "heals are paused" if view.paused else "the incident is aborted" if incident["id"] in view.aborts
+        else "" if view.fresh else "Nagios cannot be believed"
+    )  # fmt: skip
+    if last and outcome in UNFINISHED and stopped and not view.by_hand(incident):
+        since = last.get("ended_at") or last.get("phase_at") or last["at"]
+        if number(since) and view.now - since >= SOFT_CALL_SECONDS:
+            return "interrupted", (
+                "The heal of %s was interrupted in phase %s and does not go on, because %s; %s may be out of traffic."
+                % (node, last.get("phase"), stopped, node)
+            )
+    if last and outcome in LEFT and not view.well(incident):
+        words = "stays out of traffic" if outcome == "left_out" else "could not be healed"
+        return str(outcome), "%s %s after attempt %s (%s); look at it." % (
+            node, words, last["attempt"], "; ".join(incident.get("reasons") or ()) or "drill",
+        )  # fmt: skip
+    if run and _silent(view, run, decision):
+        if int(run.get("without") or 0) < FRUITLESS_RUNS:
+            return None
+        return "no_decision", "The heal of %s ended %d times without a decision; look at the log of its unit %s." % (
+            node, run["without"], run.get("unit") or "",
+        )  # fmt: skip
+    if not decision or decision.get("admitted"):
+        return None
+    return _refused(view, incident, decision, age)
+
+
+def _refused(view: View, incident: Row, decision: Row, age: float) -> Optional[Tuple[str, str]]:
+    reasons = set(decision.get("reasons") or ())
+    if not reasons or "mode_observe" in reasons or view.verdict(incident["node"]).get("verdict") == "ok":
+        return None
+    if "mode_approve" in reasons:
+        if incident.get("approved"):
+            return None
+        return "mode_approve", "%s is ill (%s); to heal it type: selfheal approve %s" % (
+            incident["node"], "; ".join(incident.get("reasons") or ()), incident["id"],
+        )  # fmt: skip
+    if reasons & QUIET:
+        return None
+    reason = _first(reasons)
+    if reasons & HARD and "lease_taken" not in reasons:
+        reason = _first(reasons & HARD)
+    elif age < (LEASE_CALL_SECONDS if "lease_taken" in reasons else SOFT_CALL_SECONDS):
+        return None
+    return reason, "%s is ill and not healed: %s" % (incident["node"], REASONS.get(reason, reason))
