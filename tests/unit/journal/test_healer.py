@@ -383,3 +383,24 @@ def test_a_person_settles_a_left_out_incident(tmp_path: Path) -> None:
         assert [act.get("reason") for act in acts] == ["give_back"]
         acknowledge(journal, incident, "anna", NOW + 90)
         assert dispatch(world(journal, NOW + 91, farm(NOW + 90), units), NOW + 91) == []
+
+
+def test_the_world_is_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends while the world is read is seen whole or not at all."""
+    with new(tmp_path) as journal, Journal(journal.path) as run:
+        incident = opened(journal)
+        heal = journal.decide({**question(), "incident": incident}, NOW + 1)
+        real = Journal.history
+
+        def meanwhile(self: Journal, now: float, given: Any = None) -> dict[str, Any]:
+            found = real(self, now, given)
+            release(run, incident, heal["epoch"], "healed", {}, NOW + 30)
+            return found
+
+        monkeypatch.setattr(Journal, "history", meanwhile)
+        seen = healer.world(journal, NOW + 31)
+        assert [item["id"] for item in seen["incidents"]] == [incident]
+        assert [item["outcome"] for item in seen["attempts"]] == [None]
+        monkeypatch.undo()
+        assert healer.world(journal, NOW + 31)["incidents"] == []
+        assert not journal.db.in_transaction
