@@ -107,7 +107,7 @@ def _next(view: View, incident: Row, layer: Optional[str]) -> Tuple[str, str, Op
     why, reason = _ground(view, incident)
     if not why:
         return "", reason, None
-    reason, until = back_off(view, incident)
+    reason, until = back_off(view, incident, why)
     return ("", reason, until) if until > view.now else (why, "", None)
 
 

@@ -46,8 +46,8 @@ def doubled(first: float, times: int, longest: float) -> float:
     return float(min(longest, first * 2 ** max(0, min(times, 20) - 1)))
 
 
-def back_off(view: View, incident: Row) -> Tuple[str, float]:
-    """Why to wait and until when; a time that is over means: ask now."""
+def back_off(view: View, incident: Row, why: str) -> Tuple[str, float]:
+    """Why to wait and until when; a time that is over means: ask now. ``why``: what the run would be for."""
     tried, run, decision = view.tried(incident), view.last_run(incident), view.decided(incident)
     if run and _silent(view, run, decision):
         # Not even a refusal: Ansible did not get as far as the journal.
@@ -70,7 +70,7 @@ def back_off(view: View, incident: Row) -> Tuple[str, float]:
             return "", view.now
         since = max(item for item in (decision["at"], (run or {}).get("ended_at"), tried[-1].get("ended_at")) if item)
         return "interrupted", _end(view, since, doubled(FIRST_SECONDS, times - 1, LONGEST_SECONDS))
-    return _after_refusal(view, incident, decision)
+    return _after_refusal(view, incident, decision, why)
 
 
 def _silent(view: View, run: Row, decision: Optional[Row]) -> bool:
@@ -80,7 +80,7 @@ def _silent(view: View, run: Row, decision: Optional[Row]) -> bool:
     return bool(decision["at"] > view.now + AHEAD_SECONDS >= run["started_at"])
 
 
-def _after_refusal(view: View, incident: Row, decision: Row) -> Tuple[str, float]:
+def _after_refusal(view: View, incident: Row, decision: Row, why: str) -> Tuple[str, float]:
     reasons = set(decision.get("reasons") or ())
     at, same = decision["at"], max(1, int(decision.get("same") or 1))
     limits = (view.policies.get(view.layer_of.get(incident["node"], "")) or {}).get("limits") or {}
@@ -91,11 +91,14 @@ def _after_refusal(view: View, incident: Row, decision: Row) -> Tuple[str, float
         if mode in reasons:
             changed = SOON_SECONDS if _changed(view, incident, decision) else MODE_SECONDS
             hard.append((_end(view, at, changed), mode))
-    for reason in ("blocked_node", "blocked_layer"):
+    returns = why != "ill"  # nothing new is begun, so neither block period nor storm holds it up
+    if returns and not hard and _changed(view, incident, decision):
+        return _first(reasons), _end(view, at, SOON_SECONDS)  # it was refused as a heal of an ill node
+    for reason in () if returns else ("blocked_node", "blocked_layer"):
         end = _block_end(view, incident, reason, limits) if reason in reasons else None
         if end is not None:
             hard.append((max(end, _end(view, at, SOON_SECONDS)), reason))
-    if "storm" in reasons:
+    if "storm" in reasons and not returns:
         hard.append((_end(view, at, float(limits.get("storm_window_seconds", 60))), "storm"))
     if hard:
         until, reason = max(hard)
@@ -191,7 +194,7 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
 
 def _refused(view: View, incident: Row, decision: Row, age: float) -> Optional[Tuple[str, str]]:
     reasons = set(decision.get("reasons") or ())
-    if not reasons or "mode_observe" in reasons or view.verdict(incident["node"]).get("verdict") == "ok":
+    if not reasons or view.verdict(incident["node"]).get("verdict") == "ok":
         return None
     if "mode_approve" in reasons:
         if incident.get("approved"):

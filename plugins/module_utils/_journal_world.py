@@ -8,6 +8,7 @@ import json
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import told
 
 SAME_COUNTED = 12  # refusals in a row that are counted; the waiting time stops growing long before
 
@@ -22,6 +23,16 @@ def world(journal: Journal, now: float) -> Row:
     same reasons), a run has ``node`` and ``layer``; ``past_runs`` is the newest run of each incident with ``without``
     (runs since the newest decision), ``called`` says for what a human was called.
     """
+    with told(journal.path):
+        journal.db.execute("BEGIN")  # all of one moment: a run may write between two of these questions
+        try:
+            return _world(journal, now)
+        finally:
+            if journal.db.in_transaction:
+                journal.db.execute("ROLLBACK")
+
+
+def _world(journal: Journal, now: float) -> Row:
     history = journal.history(now)
     incidents = journal.rows(
         "SELECT id, node, layer, state, opened_at, illness, reasons, outcome, approved FROM incidents"

@@ -109,10 +109,10 @@ def main() -> None:
         migrated = os.path.exists(path) and migrate(path, time.time(), store=not module.check_mode)
         if migrated and module.check_mode:  # what else would change cannot be read out of the old schema
             module.exit_json(changed=True, created=False, changes=["migrated"])
-        created, changes = say(module.params, time.time(), module.check_mode)
+        created, said = say(module.params, time.time(), module.check_mode)
+        changes = ["migrated", *said] if migrated else said
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
-    changes = ["migrated", *changes] if migrated else changes
     module.exit_json(changed=bool(changes), created=created, changes=changes)
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_healer as healer
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import initialise
 from tests.unit.planner import farm
 
 NOW = farm.NOW
+UNIT = "selfheal-heal@{name}.service"
 DESK = {
     "user": "anna",
     "host": "desk",
@@ -45,3 +47,12 @@ def question(node: str | None = "ei1", owner: dict[str, Any] | None = None, **ca
 
 def reasons(result: dict[str, Any]) -> list[str]:
     return sorted({item["reason"] for item in result["refusals"]})
+
+
+def alert(name: str = "1.event", **changes: Any) -> dict[str, Any]:
+    return {"v": 1, "id": name, "at": NOW - 2, "host": "ei1", "service": "memory", "state": "CRITICAL",
+            "type": "HARD", "attempt": 3, "event_id": 17, **changes}  # fmt: skip
+
+
+def opened(journal: Journal, node: str = "ei1", now: float = NOW) -> str:
+    return healer.open_incident(journal, node, "ei", "resource", ["memory 97 %"], now)
