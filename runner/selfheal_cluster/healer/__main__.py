@@ -63,7 +63,7 @@ def build(config: Config, log: Log) -> Healer:
     """A healer with its hands on the real things."""
     books = Books(config.journal)
     return Healer(
-        config, Spool(config.spool), books, NagiosReader(config), PolicyReader(config.inventory),
+        config, Spool(config.spool), books, NagiosReader(config), PolicyReader(config.inventory, config.ansible_config),
         Units(config.heal_unit), Deliverer(config.command_file, books), dispatch, log.say,
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def rest(healer: Healer, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not healer.stopping and time.monotonic() < end:
         time.sleep(STEP_SECONDS)
-        if healer.wanted():
+        if healer.wanted(time.time()):
             return
 
 

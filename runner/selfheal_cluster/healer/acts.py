@@ -72,7 +72,10 @@ class Acts:
 
     def do_close(self, act: Act, world: World, now: float) -> None:
         """An incident that is over without a heal."""
-        del world
+        incident = str(act["incident"])
+        if any(attempt["incident"] == incident for attempt in world.get("attempts") or ()):
+            # A heal that died may have left its downtime; ending one that is not there is harmless.
+            self._books.post(f"downtime:{incident}", told.end_of_downtime(incident), now)
         if self._books.close_incident(act["incident"], act["outcome"], now):
             self._say(f"incident {act['incident']}: closed, {act['outcome']}")
 
@@ -121,11 +124,14 @@ class Acts:
 
     def do_wait(self, act: Act, world: World, now: float) -> None:
         """Nothing to do yet; said once per reason."""
-        del world, now
+        del now
+        if world.get("unread"):
+            return  # a healer that has only just begun knows no reason yet
         key, reason = str(act.get("incident") or act["node"]), str(act["reason"])
         if self._waiting.get(key) != reason:
             self._waiting[key] = reason
-            self._say(f"incident {key}: {act['node']} waits: {clean(reason, 300)}")
+            what = f"incident {key}" if act.get("incident") else f"{len(act.get('alerts') or ())} alerts"
+            self._say(f"{what}: {act['node']} waits: {clean(reason, 300)}")
 
     def _forget(self, world: World) -> None:
         """What was said about incidents that are closed now."""

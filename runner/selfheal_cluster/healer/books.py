@@ -99,6 +99,17 @@ class Books:
         """Lines that it did not take, with the reason."""
         store.undelivered(self._open(), list(ids), error)
 
+    def changes(self, limit: int) -> dict[str, float]:
+        """When each of the newest incidents changed last, as far as people read about it."""
+        found = self._open().rows(
+            "SELECT id, max(opened_at, coalesce(closed_at, 0),"
+            " (SELECT coalesce(max(ended_at), 0) FROM runs WHERE incident = id),"
+            " (SELECT coalesce(max(ended_at), 0) FROM attempts WHERE incident = id),"
+            " (SELECT coalesce(max(at), 0) FROM calls WHERE incident = id)) AS at"
+            " FROM incidents ORDER BY opened_at DESC LIMIT ?", limit,
+        )  # fmt: skip
+        return {row["id"]: float(row["at"]) for row in found}
+
     def prune(self, now: float) -> None:
         """Quotas of what the healer writes."""
         store.prune(self._open(), now)

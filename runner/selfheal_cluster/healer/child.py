@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,14 @@ class Ended:
 class Child:
     """One child at a time. Question and answer are files in memory, so no pipe can fill up."""
 
-    def __init__(self, words: Sequence[str], timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        timeout: float,
+        more_env: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._more_env = dict(more_env or {})
         self._words = list(words)
         self._timeout = timeout
         self._clock = clock
@@ -55,6 +62,7 @@ class Child:
                 json.dump(question, sink)
             os.lseek(self._files[0], 0, os.SEEK_SET)
             env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+            env.update(self._more_env)
             self._process = subprocess.Popen(
                 self._words, stdin=self._files[0], stdout=self._files[1], stderr=self._files[2],
                 start_new_session=True, env=env,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from typing import TextIO
 
@@ -51,3 +52,9 @@ class Troubles:
     def _others(self, part: str) -> bool:
         cause = CAUSE.get(part, part)
         return any(CAUSE.get(other, other) == cause for other in self.now if other != part)
+
+
+def where(exc: BaseException) -> str:
+    """The innermost lines of ours that an exception came through."""
+    frames = list(traceback.extract_tb(exc.__traceback__))[-3:]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))

@@ -8,8 +8,7 @@ process dies between any two lines: the journal first, then the world, then the 
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
@@ -18,7 +17,8 @@ from selfheal_cluster.healer import told
 from selfheal_cluster.healer.acts import Acts
 from selfheal_cluster.healer.config import Config
 from selfheal_cluster.healer.deliver import Deliverer, stamped
-from selfheal_cluster.healer.log import Troubles
+from selfheal_cluster.healer.log import Troubles, where
+from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
 from selfheal_cluster.healer.reading import Reading, healed_since
 from selfheal_cluster.healer.states import States, humans
@@ -27,6 +27,9 @@ from selfheal_cluster.healer.units import with_starting
 HEARTBEAT_SECONDS = 30.0
 POLICY_SECONDS = 30.0
 UNITS_SECONDS = 5.0
+ROUNDS = 3
+HARMLESS = ("pipe", "metrics", "pages")  # troubles that keep nobody from healing
+CHANGING = ("open", "ended", "close")  # an incident that was just opened is started in the same tick
 CHORES_SECONDS = 3600.0
 VERDICT_AGE_SECONDS = 60.0
 TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", "not_running": "pipe", "no_pipe": "pipe"}
@@ -53,6 +56,7 @@ class Healer:
         self.stopping = False
         self.troubles = Troubles(say)
         self.acts = Acts(config, books, runs, self.troubles, say)
+        self.papers = Papers(config, books, self.troubles)
         self.states = States()
         self.pace = pacing.Pace()
         self.last: Reading | None = None
@@ -96,7 +100,7 @@ class Healer:
         except OSError as exc:
             self.troubles.begin(name, f"{exc.strerror or exc} {exc.filename or ''}".strip())
         except Exception as exc:  # a bug in one part must not end the others; it is told whole, once
-            self.troubles.begin(bug, f"{type(exc).__name__}: {exc}; {_where(exc)}")
+            self.troubles.begin(bug, f"{type(exc).__name__}: {exc}; {where(exc)}")
         else:
             self.troubles.end(bug, "gone")
 
@@ -170,12 +174,15 @@ class Healer:
         return self._world
 
     def act(self, now: float) -> None:
-        """Ask what to do, and do it, act by act."""
-        world = self._look(now)
-        live = [run for run in world["runs"] if run.get("ended_at") is None]
-        self._see(world, now)
-        world["units"] = self._listed(live, now)
-        self.acts.carry_out(self.decide(world, now), world, now)
+        """Ask what to do, and do it, act by act; what has changed by that is asked about at once."""
+        for _round in range(ROUNDS):
+            world = self._look(now)
+            self._see(world, now)
+            world["units"] = self._listed([run for run in world["runs"] if run.get("ended_at") is None], now)
+            acts = self.decide(world, now)
+            self.acts.carry_out(acts, world, now)
+            if not any(act["act"] in CHANGING for act in acts):
+                break
         self.troubles.end("dispatch", "goes on")
 
     def _listed(self, live: list[Row], now: float) -> dict[str, str] | None:
@@ -201,6 +208,7 @@ class Healer:
         world["verdicts"] = last.verdicts if last is not None and fresh else {}
         world["fresh"] = fresh
         world["read_at"] = last.read_at if last is not None and fresh else None
+        world["unread"] = last is None
         world["serving"] = {}  # Nagios does not know whom clients reach; the run asks the balancers
 
     # -- telling ---------------------------------------------------------------------------------
@@ -233,15 +241,17 @@ class Healer:
         self.troubles.end("pipe", "takes commands again")
 
     def chores(self, now: float) -> None:
-        """Quotas, once an hour."""
+        """Metrics and pages; quotas once an hour."""
+        if not self.stopping:
+            self.papers.step(now)
         if now - self._chores_at < CHORES_SECONDS:
             return
         self._chores_at = now
         self.books.prune(now)
 
     def _serious(self) -> dict[str, str]:
-        """Troubles that keep the healer from its work; a pipe that is back is no trouble for its reader."""
-        return {part: text for part, text in self.troubles.now.items() if part != "pipe"}
+        """Troubles that keep the healer from its work."""
+        return {part: text for part, text in self.troubles.now.items() if part not in HARMLESS}
 
     @property
     def busy(self) -> bool:
@@ -253,9 +263,12 @@ class Healer:
         """Whether there is anything to read Nagios for."""
         return bool(self._world.get("policies"))
 
-    def wanted(self) -> bool:
+    def wanted(self, now: float) -> bool:
         """Whether something has come that should not wait for the next tick."""
-        if self.reader.running and self.reader.ready():
+        if self.reader.running:
+            if self.reader.ready():
+                return True
+        elif self._world.get("alerts") and now >= pacing.due_at(self.pace, self.config.poll_seconds, True):
             return True
         try:
             return self.spool.names() != self.left_over
@@ -280,9 +293,5 @@ class Healer:
         """Let go of everything; called once, after the last tick."""
         self.reader.stop()
         self.policies.stop()
+        self.papers.stop()
         self.books.close()
-
-
-def _where(exc: BaseException) -> str:
-    frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(exc.__traceback__)[-3:]
-    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(list(frames)))

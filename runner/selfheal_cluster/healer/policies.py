@@ -22,6 +22,7 @@ TIMEOUT_SECONDS = 120.0
 
 def render(inventory: str) -> dict[str, Any]:
     """``policies`` by layer, and ``problems``: layers whose policy is not valid, with the sentence why."""
+    from ansible.cli import CLI
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
@@ -29,12 +30,15 @@ def render(inventory: str) -> dict[str, Any]:
     from ansible.vars.manager import VariableManager
 
     from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+    from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import Once
     from ansible_collections.selfheal.cluster.plugins.module_utils._policy import effective, layers
 
     loader = DataLoader()
+    # A group variable may lie in a vault, whose password file the configuration names; nobody is asked for it.
+    loader.set_vault_secrets(CLI.setup_vault_secrets(loader, vault_ids=[], auto_prompt=False))
     hosts = InventoryManager(loader=loader, sources=[inventory])
     variables = VariableManager(loader=loader, inventory=hosts)
-    hostvars = HostVars(inventory=hosts, variable_manager=variables, loader=loader)
+    hostvars = Once(HostVars(inventory=hosts, variable_manager=variables, loader=loader))  # rendering is dear
     groups = {name: list(members) for name, members in hosts.get_groups_dict().items()}
     policies: dict[str, Any] = {}
     problems: dict[str, str] = {}
@@ -69,9 +73,11 @@ def signature(inventory: str) -> tuple[tuple[str, int, int], ...]:
 class PolicyReader:
     """Renders the policies when the inventory has changed; ``begin`` and ``collect`` return at once."""
 
-    def __init__(self, inventory: str) -> None:
+    def __init__(self, inventory: str, ansible_config: str) -> None:
         self._inventory = inventory
-        self._child = Child(module("selfheal_cluster.healer.policies", inventory), TIMEOUT_SECONDS)
+        # Ansible refuses to start without a UTF-8 locale.
+        env = {"ANSIBLE_CONFIG": ansible_config, "LC_ALL": "C.UTF-8"}
+        self._child = Child(module("selfheal_cluster.healer.policies", inventory), TIMEOUT_SECONDS, env)
         self._seen: tuple[tuple[str, int, int], ...] | None = None
 
     @property

@@ -101,7 +101,9 @@ def run(config: Config, folder: Path, node: str, incident: str) -> int:
     import ansible_runner  # type: ignore[import-untyped]
 
     env = run_environment(config, folder, os.environ)
-    os.environ["PATH"] = env["PATH"]  # the runner looks for ansible-playbook itself
+    # The runner adds its own environment to that of the playbook, and writes all of it down: only ours may be there.
+    os.environ.clear()
+    os.environ.update(env)
     sys.stdout.write(f"selfheal-run-heal: heal of {node}, incident {incident}, in {folder}\n")
     sys.stdout.flush()
     done: Any = ansible_runner.run(
@@ -111,7 +113,6 @@ def run(config: Config, folder: Path, node: str, incident: str) -> int:
         inventory=config.inventory,
         extravars={"selfheal_node": node, "selfheal_incident": incident},
         envvars=env,
-        settings={"suppress_env_files": False},
         quiet=False,
     )
     result = results.read_result(config.runs, incident, parse_name(folder.name)[1])

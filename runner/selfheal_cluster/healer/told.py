@@ -44,6 +44,11 @@ def human_comment(node: str, incident: str, text: str) -> str:
     return unstamped(commands.add_host_comment(node, f"selfheal calls a human (incident {incident}): {_short(text)}"))
 
 
+def end_of_downtime(incident: str) -> str:
+    """The end of every downtime that carries this incident's tag; nobody else's is touched."""
+    return unstamped(commands.delete_downtime(incident))
+
+
 def node_state(monitor: str, node: str, text: str) -> str:
     """The passive result of ``selfheal: NODE``: critical with the reason when there is a text, else ok."""
     status, said = ("critical", _short(text)) if text else ("ok", "no human is needed")

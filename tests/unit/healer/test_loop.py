@@ -214,11 +214,11 @@ def test_stopping_takes_nothing_in_and_begins_nothing(tmp_path: Path) -> None:
     farm = FakeFarm(tmp_path)
     healer = farm.healer()
     farm.fall_ill("n0-0")
-    farm.run(healer, 5.0)
+    farm.run(healer, 3.0)
     assert len(farm.started) == 1
     healer.stop()
     farm.fall_ill("n0-1")
-    farm.run(healer, 3.0)
+    farm.run(healer, 2.0)
     healer.close()
     assert len(farm.files()) == 1
     assert list(farm.units) == farm.started, "a heal that runs was touched"

@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from selfheal_cluster.healer import states, told
+from selfheal_cluster.healer.config import parse
 from selfheal_cluster.healer.deliver import Deliverer, stamped, unstamped
+from selfheal_cluster.healer.log import Troubles
+from selfheal_cluster.healer.papers import Papers, due_pages
 
 # -- telling -------------------------------------------------------------------------------------
 
@@ -126,3 +131,48 @@ def test_a_line_that_nagios_can_never_take_does_not_stand_in_the_way() -> None:
 
     assert Deliverer("pipe", outbox, write).deliver(100.0) == (2, ["k0: too long"])
     assert (sent, outbox.rows) == (["[100] B;2\n"], [])
+
+
+# -- papers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "written", "failed", "due"),
+    [
+        ({"a": 5.0, "b": 7.0}, {}, {}, ["b", "a"]),
+        ({"a": 5.0}, {"a": 6.0}, {}, []),
+        ({"a": 5.0}, {"a": 4.0}, {}, ["a"]),
+        ({"a": 5.0}, {}, {"a": 5.0}, []),
+        ({"a": 6.0}, {}, {"a": 5.0}, ["a"]),
+    ],
+)
+def test_pages_that_are_missing_or_old_are_due(
+    changed: dict[str, float], written: dict[str, float], failed: dict[str, float], due: list[str]
+) -> None:
+    assert due_pages(changed, written, failed) == due
+
+
+class FakeChanges:
+    """A journal with one incident."""
+
+    def changes(self, limit: int) -> dict[str, float]:
+        return {"ei1-x": 5.0}
+
+
+def test_papers_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    said: list[str] = []
+    troubles = Troubles(said.append)
+    made = parse({
+        "nagios": {"url": "http://127.0.0.1/"}, "journal": str(tmp_path / "none.db"), "pages_dir": str(tmp_path),
+        "metrics_file": str(tmp_path / "x.prom"),
+    })  # fmt: skip
+    papers = Papers(made, FakeChanges(), troubles)
+    end = time.monotonic() + 60
+    now = 0.0
+    while set(troubles.now) != {"metrics", "pages"}:
+        papers.step(now)
+        now += 1.0
+        time.sleep(0.02)
+        assert time.monotonic() < end, said
+    papers.stop()
+    assert len(said) == 2, said
