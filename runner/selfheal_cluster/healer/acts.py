@@ -58,7 +58,9 @@ class Acts:
     def do_open(self, act: Act, world: World, now: float) -> None:
         """An illness that was seen becomes an incident."""
         node, reasons = str(act["node"]), [str(reason) for reason in act.get("reasons") or ()]
-        incident = self._books.open_incident(node, layer_of(world, node), act.get("kind"), reasons, now)
+        incident = self._books.open_incident(
+            node, str(act.get("layer") or layer_of(world, node)), act.get("kind"), reasons, now
+        )
         if act.get("alerts"):
             self._books.attach(act["alerts"], incident, "opened")
         self._say(f"incident {incident}: {node} is ill: {'; '.join(reasons[:3]) or 'no reason given'}")
@@ -75,7 +77,7 @@ class Acts:
         incident = str(act["incident"])
         if any(attempt["incident"] == incident for attempt in world.get("attempts") or ()):
             # A heal that died may have left its downtime; ending one that is not there is harmless.
-            self._books.post(f"downtime:{incident}", told.end_of_downtime(incident), now)
+            self._post(f"downtime:{incident}", told.end_of_downtime(incident), now)
         if self._books.close_incident(act["incident"], act["outcome"], now):
             self._say(f"incident {act['incident']}: closed, {act['outcome']}")
 
@@ -85,9 +87,8 @@ class Acts:
         result = read_result(self._config.runs, incident, number)
         outcome = outcome_of(result) or str(act.get("outcome") or "gone")
         node = str(act.get("node") or "") or node_of(world, incident) or str(result.get("node") or "")
-        line = told.comment(node, incident, number, outcome, result) if node else None
-        if line is not None:  # posted before the run is closed: dying in between posts the same key again
-            self._books.post(f"outcome:{incident}:{number}", line, now)
+        # Posted before the run is closed: dying in between posts the same key again.
+        self._post(f"outcome:{incident}:{number}", told.comment(node, incident, number, outcome, result), now)
         self._books.end_run(incident, number, outcome, now)
         self._say(f"incident {incident}: run {number} of {node or 'an unknown node'} ended: {outcome}")
 
@@ -118,7 +119,7 @@ class Acts:
         incident, node, text = str(act["incident"]), str(act["node"]), str(act["text"])
         reason = str(act.get("reason") or "human")
         # Posted before it is remembered: dying in between posts the same key again, and it is still undelivered.
-        self._books.post(f"human:{incident}:{reason}", told.human_comment(node, incident, text), now)
+        self._post(f"human:{incident}:{reason}", told.human_comment(node, incident, text), now)
         if self._books.call(incident, reason, text, now):
             self._say(f"incident {incident}: {node} needs a human: {text}")
 
@@ -132,6 +133,14 @@ class Acts:
             self._waiting[key] = reason
             what = f"incident {key}" if act.get("incident") else f"{len(act.get('alerts') or ())} alerts"
             self._say(f"{what}: {act['node']} waits: {clean(reason, 300)}")
+
+    def _post(self, key: str, line: str | None, now: float) -> None:
+        if line is not None:
+            self._books.post(key, line, now)
+
+    def clock_went_back(self) -> None:
+        """A pause that would end in a future that is not near any more."""
+        self._start_at = float("-inf")
 
     def _forget(self, world: World) -> None:
         """What was said about incidents that are closed now."""

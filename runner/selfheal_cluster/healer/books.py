@@ -114,8 +114,12 @@ class Books:
         """Quotas of what the healer writes."""
         store.prune(self._open(), now)
 
-    def keep_policies(self, policies: Mapping[str, Any], now: float) -> None:
-        """The policies in force, as a decision writes them; a pinned one stays as the human pinned it."""
+    def keep_policies(self, policies: Mapping[str, Any], now: float, spared: Iterable[str] = ()) -> None:
+        """The policies in force, as a decision writes them; a pinned one stays as the human pinned it.
+
+        Layers that are gone are not watched any more; ``spared`` are layers whose new policy is not valid.
+        """
+        kept = {*policies, *spared}
         journal = self._open()
         with told(self._path):
             journal.db.execute("BEGIN IMMEDIATE")
@@ -128,7 +132,7 @@ class Books:
                     )
                 gone = [row["layer"] for row in journal.db.execute("SELECT layer FROM policies WHERE pinned = 0")]
                 for layer in gone:
-                    if layer not in policies:
+                    if layer not in kept:
                         journal.db.execute("DELETE FROM policies WHERE layer = ?", (layer,))
                 journal.db.execute("COMMIT")
             except BaseException:

@@ -60,6 +60,10 @@ class Deliverer:
         """Whether Nagios is left alone for a while because it took nothing."""
         return now < self._not_before
 
+    def rest_no_more(self) -> None:
+        """The clock went back: the end of the pause is not near any more."""
+        self._not_before = float("-inf")
+
     def deliver(self, now: float) -> tuple[int, list[str]]:
         """Deliver what waits: how many lines, and sentences about lines that Nagios can never take.
 

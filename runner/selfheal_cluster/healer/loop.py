@@ -16,21 +16,20 @@ from selfheal_cluster.healer import pace as pacing
 from selfheal_cluster.healer import told
 from selfheal_cluster.healer.acts import Acts
 from selfheal_cluster.healer.config import Config
-from selfheal_cluster.healer.deliver import Deliverer, stamped
+from selfheal_cluster.healer.deliver import Deliverer
 from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
 from selfheal_cluster.healer.reading import Reading, healed_since
-from selfheal_cluster.healer.states import States, humans
 from selfheal_cluster.healer.units import with_starting
+from selfheal_cluster.healer.voice import Voice
 
-HEARTBEAT_SECONDS = 30.0
 POLICY_SECONDS = 30.0
 UNITS_SECONDS = 5.0
 ROUNDS = 3
-HARMLESS = ("pipe", "metrics", "pages")  # troubles that keep nobody from healing
 CHANGING = ("open", "ended", "close")  # an incident that was just opened is started in the same tick
 CHORES_SECONDS = 3600.0
+CLOCK_SECONDS = 5.0
 VERDICT_AGE_SECONDS = 60.0
 TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", "not_running": "pipe", "no_pipe": "pipe"}
 Row = dict[str, Any]
@@ -50,22 +49,21 @@ class Healer:
         self.reader = reader
         self.policies = policies
         self.runs = runs
-        self.deliverer = deliverer
         self.decide = decide
         self.say = say
         self.stopping = False
         self.troubles = Troubles(say)
         self.acts = Acts(config, books, runs, self.troubles, say)
         self.papers = Papers(config, books, self.troubles)
-        self.states = States()
+        self.voice = Voice(config, books, deliverer, self.troubles, say)
         self.pace = pacing.Pace()
         self.last: Reading | None = None
         self.left_over: list[str] = []
         self._world: Row = {}
         self._units: dict[str, str] | None = {}
-        self._units_at = self._policies_at = self._beat_at = self._chores_at = float("-inf")
+        self._units_at = self._policies_at = self._chores_at = float("-inf")
+        self._ticked_at = float("-inf")
         self._alerted = False
-        self._beat = ""
         self._journal_failed = False
 
     # -- one tick --------------------------------------------------------------------------------
@@ -73,6 +71,9 @@ class Healer:
     def tick(self, now: float) -> None:
         """One round. Each part is guarded, so that one bad thing never ends the loop."""
         self._journal_failed = False
+        if now < self._ticked_at - CLOCK_SECONDS:
+            self._clock_went_back(self._ticked_at - now)
+        self._ticked_at = now
         if not self.stopping:
             self._part("spool", self.intake, now)
         self._part("inventory", self.render, now)
@@ -103,6 +104,15 @@ class Healer:
             self.troubles.begin(bug, f"{type(exc).__name__}: {exc}; {where(exc)}")
         else:
             self.troubles.end(bug, "gone")
+
+    def _clock_went_back(self, seconds: float) -> None:
+        """Whatever was due at a time is due now: nothing may wait until an old future has come again."""
+        self.say(f"clock: it went back by {seconds:.0f} s")
+        self._units_at = self._policies_at = self._chores_at = float("-inf")
+        self.pace = pacing.Pace()
+        self.last = None  # read in the future
+        for each in (self.acts, self.voice, self.papers):
+            each.clock_went_back()
 
     def intake(self, now: float) -> None:
         """Alerts from the spool into the journal; a file goes only after its alert is durable (invariant 12)."""
@@ -145,7 +155,7 @@ class Healer:
         else:
             self.troubles.end("inventory", "is valid again")
         if answer.get("policies"):
-            self.books.keep_policies(answer["policies"], now)
+            self.books.keep_policies(answer["policies"], now, problems)
             self.say(f"inventory: watching {', '.join(sorted(answer['policies']))}")
 
     def read(self, now: float) -> None:
@@ -158,8 +168,10 @@ class Healer:
             self.last = reading
             if reading.fresh:
                 self.troubles.end("nagios", "can be read again")
+                self.troubles.end("readings", "can be kept again")
             else:
-                self.troubles.begin("nagios", f"{reading.reason}: {reading.problem}; nothing new is healed until then")
+                part = "readings" if reading.reason == "no_journal" else "nagios"
+                self.troubles.begin(part, f"{reading.reason}: {reading.problem}; nothing new is healed until then")
         world = self._look(now)
         alerted = self._alerted or bool(world["alerts"])
         if self.stopping or not world["policies"]:
@@ -175,19 +187,19 @@ class Healer:
 
     def act(self, now: float) -> None:
         """Ask what to do, and do it, act by act; what has changed by that is asked about at once."""
-        for _round in range(ROUNDS):
+        for place in range(ROUNDS):
             world = self._look(now)
             self._see(world, now)
-            world["units"] = self._listed([run for run in world["runs"] if run.get("ended_at") is None], now)
+            world["units"] = self._listed(world["runs"], now, again=place == 0)
             acts = self.decide(world, now)
             self.acts.carry_out(acts, world, now)
             if not any(act["act"] in CHANGING for act in acts):
                 break
         self.troubles.end("dispatch", "goes on")
 
-    def _listed(self, live: list[Row], now: float) -> dict[str, str] | None:
+    def _listed(self, live: list[Row], now: float, again: bool) -> dict[str, str] | None:
         """What runs, or None when systemd does not say; then every run counts as alive."""
-        if live or now - self._units_at >= UNITS_SECONDS:
+        if (live and again) or now - self._units_at >= UNITS_SECONDS:
             self._units_at = now
             try:
                 self._units = self.runs.listed()
@@ -215,30 +227,11 @@ class Healer:
 
     def deliver(self, now: float) -> None:
         """What waits for Nagios."""
-        changed, again = self.states.due(humans(self._world), now)
-        for node, text in changed.items():
-            self.books.post(f"node:{node}", told.node_state(self.config.monitor_host, node, text), now)
-        self.states.done(changed, now)
-        count, dropped = self.deliverer.deliver(now)
-        for sentence in dropped:
-            self.say(f"pipe: dropped what Nagios can never take: {sentence}")
-        if again and not self.deliverer.resting(now):
-            self.deliverer.now([
-                stamped({"line": told.node_state(self.config.monitor_host, node, text)}, now)
-                for node, text in again.items()
-            ])  # fmt: skip
-            self.states.done(again, now)
-        if count or again:
-            self.troubles.end("pipe", "takes commands again")
+        self.voice.tell(self._world, now)
 
     def heartbeat(self, now: float) -> None:
-        """A sign of life straight into the pipe: a late one is worth nothing, so it never waits."""
-        status, text = told.heartbeat(self.view(), self._serious(), now)
-        if status == self._beat and now - self._beat_at < HEARTBEAT_SECONDS:
-            return
-        self._beat_at, self._beat = now, status
-        self.deliverer.now([told.heartbeat_line(self.config.monitor_host, status, text, now)])
-        self.troubles.end("pipe", "takes commands again")
+        """The healer's own sign of life."""
+        self.voice.heartbeat(self.view(), now)
 
     def chores(self, now: float) -> None:
         """Metrics and pages; quotas once an hour."""
@@ -248,10 +241,6 @@ class Healer:
             return
         self._chores_at = now
         self.books.prune(now)
-
-    def _serious(self) -> dict[str, str]:
-        """Troubles that keep the healer from its work."""
-        return {part: text for part, text in self.troubles.now.items() if part not in HARMLESS}
 
     @property
     def busy(self) -> bool:

@@ -51,6 +51,10 @@ class Papers:
         self._failed: dict[str, float] = {}
         self._metrics_at = self._pages_at = float("-inf")
 
+    def clock_went_back(self) -> None:
+        """Everything is due."""
+        self._metrics_at = self._pages_at = float("-inf")
+
     def step(self, now: float) -> None:
         """Collect what was written, or begin what is due."""
         if self._child is not None:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_commands as commands
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from selfheal_cluster.healer.deliver import unstamped
 
 HEARTBEAT = "selfheal"
@@ -36,23 +37,24 @@ def comment(node: str, incident: str, number: int, outcome: str, result: Mapping
     problems = [clean(problem, 200) for problem in result.get("problems") or [] if problem]
     if problems:
         text += " - " + " - ".join(problems[:3])
-    return unstamped(commands.add_host_comment(node, text))
+    return _command(lambda: commands.add_host_comment(node, text))
 
 
-def human_comment(node: str, incident: str, text: str) -> str:
+def human_comment(node: str, incident: str, text: str) -> str | None:
     """The comment that calls a human."""
-    return unstamped(commands.add_host_comment(node, f"selfheal calls a human (incident {incident}): {_short(text)}"))
+    said = f"selfheal calls a human (incident {incident}): {_short(text)}"
+    return _command(lambda: commands.add_host_comment(node, said))
 
 
-def end_of_downtime(incident: str) -> str:
+def end_of_downtime(incident: str) -> str | None:
     """The end of every downtime that carries this incident's tag; nobody else's is touched."""
-    return unstamped(commands.delete_downtime(incident))
+    return _command(lambda: commands.delete_downtime(incident))
 
 
-def node_state(monitor: str, node: str, text: str) -> str:
+def node_state(monitor: str, node: str, text: str) -> str | None:
     """The passive result of ``selfheal: NODE``: critical with the reason when there is a text, else ok."""
     status, said = ("critical", _short(text)) if text else ("ok", "no human is needed")
-    return unstamped(commands.process_service_check_result(monitor, f"{HEARTBEAT}: {node}", status, said))
+    return _command(lambda: commands.process_service_check_result(monitor, f"{HEARTBEAT}: {node}", status, said))
 
 
 def heartbeat(view: Mapping[str, Any], troubles: Mapping[str, str], now: float) -> tuple[str, str]:
@@ -78,6 +80,14 @@ def alert_words(alert: Mapping[str, Any]) -> str:
     """An alert on one line."""
     what = f"{alert['host']}/{alert['service']}" if alert.get("service") else str(alert["host"])
     return clean(f"{what} {alert['state']} {alert['type']} {alert['attempt']}", 200)
+
+
+def _command(make: Callable[[], str]) -> str | None:
+    """A command without its time; None for a name that Nagios cannot have, so that nobody waits for it."""
+    try:
+        return unstamped(make())
+    except SelfhealError:
+        return None
 
 
 def _short(text: object) -> str:

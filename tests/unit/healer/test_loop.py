@@ -245,6 +245,20 @@ def test_a_bug_in_one_part_does_not_end_the_others(tmp_path: Path) -> None:
     assert beats[-1].split(";")[3] == "2", "a healer that cannot work says so"
 
 
+def test_a_clock_that_goes_back_makes_nothing_wait(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    said: list[str] = []
+    healer = farm.healer(said)
+    farm.run(healer, 20.0)
+    farm.now -= 7200.0
+    farm.fall_ill("n0-0")
+    before = len(farm.told("monitor;selfheal;"))
+    farm.run(healer, 60.0)
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
+    assert len(farm.told("monitor;selfheal;")) - before >= 2
+    assert sum(line.startswith("clock:") for line in said) == 1
+
+
 def test_the_spool_vanishes_and_comes_back(tmp_path: Path) -> None:
     farm = FakeFarm(tmp_path)
     said: list[str] = []

@@ -150,6 +150,30 @@ def test_a_nagios_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
     assert rows(path, "SELECT id FROM incidents") == []
 
 
+def test_nagios_stopped_is_one_line_and_it_goes_on_by_itself(tmp_path: Path, nagios: RealNagios) -> None:
+    path = settings(tmp_path, nagios.url)
+    with_pipe(path, nagios)
+    log = tmp_path / "log"
+    with log.open("w") as sink, subprocess.Popen(
+        [sys.executable, "-m", "selfheal_cluster.healer", "--config", str(path)], env=ENV, stdout=sink, text=True
+    ) as process:  # fmt: skip
+        try:
+            wait_for(lambda: rows(path, "SELECT 1 FROM readings"), 60.0, "a reading")
+            nagios.stop()
+            wait_for(lambda: "nagios:" in log.read_text(), 60.0, "the line that it is away")
+            time.sleep(5.0)  # several readings fail meanwhile
+            nagios.start()
+            wait_for(lambda: "again" in log.read_text(), 60.0, "the line that it is back")
+            time.sleep(2.0)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    told = [line for line in log.read_text().splitlines() if line.startswith("nagios:")]
+    assert len(told) == 2, told
+    assert told[1].endswith("again"), told
+
+
 def test_two_healers_do_not_work_at_once_and_term_ends_one(tmp_path: Path, nagios: RealNagios) -> None:
     path = settings(tmp_path, nagios.url)
     with_pipe(path, nagios)

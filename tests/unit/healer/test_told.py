@@ -50,6 +50,12 @@ def test_the_heartbeat(view: dict[str, Any], troubles: dict[str, str], status: s
     assert words in found[1]
 
 
+def test_a_name_that_nagios_cannot_have_is_not_told() -> None:
+    assert told.comment("a;b", "x", 1, "healed", {}) is None
+    assert told.human_comment("a\nb", "x", "look") is None
+    assert told.node_state("monitor", "a;b", "") is None
+
+
 def test_states_at_changes_and_every_five_minutes() -> None:
     kept = states.States()
     texts = {"a": "", "b": "look"}
