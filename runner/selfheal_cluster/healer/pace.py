@@ -42,12 +42,16 @@ def ended(pace: Pace, cost: float, now: float) -> Pace:
     return replace(pace, paid_at=start + cost / SHARE, last_cost=cost)
 
 
-def cost_of(own_cpu: float, asked_seconds: float, server_cpu: float | None, cores: int) -> float:
+def cost_of(
+    own_cpu: float, asked_seconds: float, server_cpu: float | None, machine_cpu: float | None, cores: int
+) -> float:
     """What one reading cost its machine, in seconds of CPU.
 
     ``server_cpu`` is what the web server's unit used meanwhile. Where that is not to be had, the four questions,
-    which run side by side, are taken to have kept as many cores busy as there are.
+    which run side by side, are taken to have kept as many cores busy as there are; but no more than was used on the
+    whole machine (``machine_cpu``).
     """
     if server_cpu is not None and server_cpu >= 0:
         return own_cpu + server_cpu
-    return own_cpu + asked_seconds * max(1, min(4, cores))
+    most = own_cpu + asked_seconds * max(1, min(4, cores))
+    return most if machine_cpu is None else max(own_cpu, min(most, machine_cpu))

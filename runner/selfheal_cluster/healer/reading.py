@@ -64,13 +64,22 @@ def used_cpu(text: str) -> float | None:
     return None
 
 
+def busy_cpu(text: str, ticks: int) -> float | None:
+    """Seconds of CPU that the machine has used since its boot, out of ``/proc/stat``."""
+    words = text.partition("\n")[0].split()
+    if len(words) < 9 or words[0] != "cpu":
+        return None
+    numbers = [int(word) for word in words[1:9]]
+    return (sum(numbers) - numbers[3] - numbers[4]) / ticks  # without idle and waiting for disks
+
+
 class NagiosReader:
     """Reads in a child; ``begin`` and ``collect`` return at once."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._child = Child(module("selfheal_cluster.healer.reader"), config.read_timeout_seconds)
-        self._cpu_before: float | None = None
+        self._cpu_before: tuple[float | None, float | None] = (None, None)
         self._began = 0.0
 
     @property
@@ -80,7 +89,7 @@ class NagiosReader:
 
     def begin(self, policies: Mapping[str, Any], since: Mapping[str, float], now: float) -> None:
         """Start a reading."""
-        self._cpu_before = self._server_cpu()
+        self._cpu_before = (self._server_cpu(), self._machine_cpu())
         self._began = now
         self._child.begin(question(self._config, policies, since))
 
@@ -115,13 +124,15 @@ class NagiosReader:
         return found
 
     def _cost(self, ended: Ended, head: Mapping[str, Any]) -> float:
-        after = self._server_cpu()
-        server = None if after is None or self._cpu_before is None else after - self._cpu_before
+        server, machine = (
+            None if before is None or after is None else after - before
+            for before, after in zip(self._cpu_before, (self._server_cpu(), self._machine_cpu()), strict=True)
+        )
         # Without an answer nobody knows; a Nagios that is away must not keep us away for minutes once it is back.
         asked = float(head.get("asked_seconds") or UNANSWERED_SECONDS)
         if not (head.get("nagios") or {}).get("fresh"):
             asked = min(asked, UNANSWERED_SECONDS)
-        return cost_of(ended.cpu_seconds, asked, server, os.cpu_count() or 1)
+        return cost_of(ended.cpu_seconds, asked, server, machine, os.cpu_count() or 1)
 
     def _broken(self, ended: Ended, head: Mapping[str, Any]) -> dict[str, str] | None:
         """Why a child that ended gave no answer."""
@@ -139,6 +150,13 @@ class NagiosReader:
             return None
         try:
             return used_cpu(Path(CPU_FILE.format(unit=unit)).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    @staticmethod
+    def _machine_cpu() -> float | None:
+        try:
+            return busy_cpu(Path("/proc/stat").read_text(encoding="ascii"), os.sysconf("SC_CLK_TCK"))
         except (OSError, ValueError):
             return None
 

@@ -165,15 +165,19 @@ def test_an_alert_is_answered_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "cost"), [(0.5, 0.7), (0.0, 0.2), (None, 0.2 + 2 * 1.0), (-1.0, 0.2 + 2 * 1.0)]
+    ("server", "machine", "cost"),
+    [(0.5, 9.0, 0.7), (0.0, 9.0, 0.2), (None, None, 2.2), (-1.0, None, 2.2), (None, 9.0, 2.2), (None, 1.1, 1.1),
+     (None, 0.0, 0.2)],
 )  # fmt: skip
-def test_the_cost_is_measured_or_else_taken_high(server: float | None, cost: float) -> None:
-    assert pace.cost_of(0.2, 1.0, server, 2) == pytest.approx(cost)
+def test_the_cost_is_measured_or_else_taken_high(server: float | None, machine: float | None, cost: float) -> None:
+    assert pace.cost_of(0.2, 1.0, server, machine, 2) == pytest.approx(cost)
 
 
 def test_the_cpu_of_a_unit() -> None:
     assert reading.used_cpu("usage_usec 1500000\nuser_usec 1\n") == 1.5
     assert reading.used_cpu("nothing\n") is None
+    assert reading.busy_cpu("cpu  100 20 30 4000 500 6 7 8 0 0\ncpu0 1\n", 100) == 1.71
+    assert reading.busy_cpu("intr 1 2 3\n", 100) is None
 
 
 # -- reading -------------------------------------------------------------------------------------
