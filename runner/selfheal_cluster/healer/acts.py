@@ -131,7 +131,7 @@ class Acts:
         key, reason = str(act.get("incident") or act["node"]), str(act["reason"])
         if self._waiting.get(key) != reason:
             self._waiting[key] = reason
-            what = f"incident {key}" if act.get("incident") else f"{len(act.get('alerts') or ())} alerts"
+            what = f"incident {key}" if act.get("incident") else f"alerts ({len(act.get('alerts') or ())})"
             self._say(f"{what}: {act['node']} waits: {clean(reason, 300)}")
 
     def _post(self, key: str, line: str | None, now: float) -> None:
