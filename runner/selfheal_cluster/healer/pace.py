@@ -3,7 +3,7 @@
 """When Nagios is read next. Pure: reading costs its machine at most a tenth of one core, whatever its size.
 
 Every reading is paid for by waiting: what it cost (seconds of CPU) over the share that it may take. An alert is
-answered at once if no more than one reading is unpaid; the wait afterwards is longer by as much.
+answered on credit, and asked about again until a reading is newer than it; the wait afterwards is longer by as much.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SHARE = 0.1
+CREDIT = 2.0  # seconds of CPU; where one reading costs more, one reading
 ALERTED_SECONDS = 1.0  # Nagios writes its state out once a second, so asking more often shows nothing new
 
 
@@ -26,7 +27,7 @@ class Pace:
 def due_at(pace: Pace, wanted_seconds: float, alerted: bool) -> float:
     """The time from which on Nagios may be read again."""
     if alerted:
-        return max(pace.begun_at + ALERTED_SECONDS, pace.paid_at - pace.last_cost / SHARE)
+        return max(pace.begun_at + ALERTED_SECONDS, pace.paid_at - max(pace.last_cost, CREDIT) / SHARE)
     return max(pace.begun_at + wanted_seconds, pace.paid_at)
 
 
