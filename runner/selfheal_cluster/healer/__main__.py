@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load(options.config)
         with only_one(config.runs):
-            Books(config.journal).world(time.time())  # a healer without a journal must not look as if it worked
+            with contextlib.closing(Books(config.journal)) as books:
+                books.world(time.time())  # a healer without a journal must not look as if it worked
             return work(build(config, Log()), options.once)
     except SelfhealError as exc:
         sys.stderr.write(f"selfheal: {exc.message}\n")

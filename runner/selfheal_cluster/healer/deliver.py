@@ -61,7 +61,7 @@ class Deliverer:
         return now < self._not_before
 
     def rest_no_more(self) -> None:
-        """The clock went back: the end of the pause is not near any more."""
+        """Nagios listens again, or the clock went back and the end of the pause is not near any more."""
         self._not_before = float("-inf")
 
     def deliver(self, now: float) -> tuple[int, list[str]]:

@@ -21,6 +21,7 @@ from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
 from selfheal_cluster.healer.reading import Reading, healed_since
+from selfheal_cluster.healer.spool import Batch
 from selfheal_cluster.healer.units import with_starting
 from selfheal_cluster.healer.voice import Voice
 
@@ -118,10 +119,14 @@ class Healer:
         """Alerts from the spool into the journal; a file goes only after its alert is durable (invariant 12)."""
         names = self.spool.names()
         self.left_over = names
-        self.troubles.end("spool", "can be read again")
-        if not names:
+        batch = self.spool.read(now) if names else Batch()
+        if batch.unread:
+            name, why = next(iter(batch.unread.items()))
+            self.troubles.begin("spool", f"{len(batch.unread)} files stay, the first is {name}: {why}")
+        else:
+            self.troubles.end("spool", "can be read again")
+        if not batch.alerts and not batch.bad:
             return
-        batch = self.spool.read(now)
         bad = [{"id": name, "reason": why} for name, why in batch.bad.items()]
         self.books.take_in(batch.alerts + bad, now)
         for name, why in batch.bad.items():

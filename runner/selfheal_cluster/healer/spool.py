@@ -8,6 +8,7 @@ A file is removed only after the journal has its alert, so that an alert may be 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -27,10 +28,14 @@ TEXTS = {"host": True, "service": False, "state": True, "type": True}
 
 @dataclass
 class Batch:
-    """What one look into the spool gave: alerts, and the files that are none with the reason."""
+    """What one look into the spool gave: alerts, files that are none with the reason, and files that stay.
+
+    What cannot be read (rights, a disk that fails) may well be an alert, so it is left where it is.
+    """
 
     alerts: list[dict[str, Any]] = field(default_factory=list)
     bad: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     more: bool = False
 
 
@@ -90,7 +95,8 @@ class Spool:
             except ValueError as exc:
                 batch.bad[name] = str(exc)
             except OSError as exc:
-                batch.bad[name] = f"it cannot be read: {exc.strerror}"
+                where = batch.bad if exc.errno in (errno.ELOOP, errno.ENXIO) else batch.unread  # a link, a socket
+                where[name] = f"it cannot be read: {exc.strerror}"
         return batch
 
     def remove(self, name: str) -> None:

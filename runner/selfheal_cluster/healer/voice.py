@@ -64,6 +64,7 @@ class Voice:
             return
         self._beat_at, self._beat = now, status
         self._deliverer.now([told.heartbeat_line(self._monitor, status, text, now)])
+        self._deliverer.rest_no_more()  # what waits need not wait for the end of its pause
         self._listens()
 
     def _listens(self) -> None:

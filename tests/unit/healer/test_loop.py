@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from selfheal_cluster.healer import spool
 from selfheal_cluster.healer.units import parse_name
 from tests.unit.healer.fake_farm import START, FakeFarm
 
@@ -257,6 +258,27 @@ def test_a_clock_that_goes_back_makes_nothing_wait(tmp_path: Path) -> None:
     assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
     assert len(farm.told("monitor;selfheal;")) - before >= 2
     assert sum(line.startswith("clock:") for line in said) == 1
+
+
+def test_a_file_that_cannot_be_read_stays_until_it_can(tmp_path: Path, monkeypatch: Any) -> None:
+    farm = FakeFarm(tmp_path)
+    said: list[str] = []
+    healer = farm.healer(said)
+    real = spool._content
+
+    def forbidden(path: Path) -> bytes | None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(spool, "_content", forbidden)
+    name = farm.drop("n0-0")
+    farm.run(healer, 5.0)
+    assert farm.files() == [name]
+    assert farm.rows("SELECT 1 FROM alerts") == []
+    monkeypatch.setattr(spool, "_content", real)
+    farm.run(healer, 3.0)
+    assert farm.files() == []
+    assert [row["id"] for row in farm.rows("SELECT id FROM alerts")] == [name]
+    assert len([line for line in said if line.startswith("spool:")]) == 2
 
 
 def test_the_spool_vanishes_and_comes_back(tmp_path: Path) -> None:
