@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The healer's hand on the journal: opened when needed, let go when it fails, the same calls for tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_healer as store
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import JournalError, told
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
+
+Row = dict[str, Any]
+
+
+class Books:
+    """Every method is one transaction; a failure is a :class:`JournalError` and nothing was written."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._journal: Journal | None = None
+        self._inode = (0, 0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
+
+    def _open(self) -> Journal:
+        """The journal that is there now; one that was moved away must not be written on."""
+        try:
+            status = Path(self._path).stat()
+            inode = (status.st_dev, status.st_ino)
+        except OSError:
+            inode = (0, 0)  # opening it says why
+        if self._journal is not None and inode != self._inode:
+            self.close()
+        if self._journal is None:
+            self._journal = Journal(self._path)
+            self._inode = inode
+        return self._journal
+
+    def world(self, now: float) -> Row:
+        """What dispatching needs of the past, and in ``calls`` what humans were told about open incidents."""
+        journal = self._open()
+        world = dict(store.world(journal, now))
+        world["calls"] = journal.rows(
+            "SELECT incidents.node, incident, text FROM calls JOIN incidents ON incidents.id = incident"
+            " WHERE state = 'open' ORDER BY at, reason"
+        )
+        return world
+
+    def take_in(self, alerts: Sequence[Row], now: float) -> int:
+        """Alerts, once each however often they are seen."""
+        return int(store.take_in(self._open(), list(alerts), now))
+
+    def attach(self, ids: Sequence[str], incident: str | None, outcome: str, reason: str = "") -> None:
+        """What became of alerts."""
+        store.attach(self._open(), list(ids), incident, outcome, reason)
+
+    def open_incident(self, node: str, layer: str, kind: str | None, reasons: Sequence[str], now: float) -> str:
+        """The node's incident, a new one if none is open."""
+        return str(store.open_incident(self._open(), node, layer, kind, list(reasons), now))
+
+    def close_incident(self, incident: str, outcome: str, now: float) -> bool:
+        """The end of an incident; false when it was closed already, or somebody heals it right now."""
+        return bool(store.close_incident(self._open(), incident, outcome, now))
+
+    def call(self, incident: str, reason: str, text: str, now: float) -> bool:
+        """A human was called; false when it was known already."""
+        return bool(store.call(self._open(), incident, reason, text, now))
+
+    def begin_run(self, incident: str, unit: str, now: float) -> int:
+        """The number of a run that is about to be started, and never a second one for the same node."""
+        return int(store.begin_run(self._open(), incident, unit, now))
+
+    def end_run(self, incident: str, number: int, outcome: str, now: float) -> None:
+        """A run whose unit is gone."""
+        store.end_run(self._open(), incident, number, outcome, now)
+
+    def post(self, key: str, line: str, now: float) -> None:
+        """A line for Nagios, kept until it is delivered."""
+        store.post(self._open(), key, line, now)
+
+    def pending(self, limit: int) -> list[Row]:
+        """Lines that wait for Nagios, oldest first."""
+        return list(store.pending(self._open(), limit))
+
+    def delivered(self, ids: Iterable[int], now: float) -> None:
+        """Lines that Nagios took."""
+        store.delivered(self._open(), list(ids), now)
+
+    def undelivered(self, ids: Iterable[int], error: str) -> None:
+        """Lines that it did not take, with the reason."""
+        store.undelivered(self._open(), list(ids), error)
+
+    def changes(self, limit: int) -> dict[str, float]:
+        """When each of the newest incidents changed last, as far as people read about it."""
+        found = self._open().rows(
+            "SELECT id, max(opened_at, coalesce(closed_at, 0),"
+            " (SELECT coalesce(max(ended_at), 0) FROM runs WHERE incident = id),"
+            " (SELECT coalesce(max(ended_at), 0) FROM attempts WHERE incident = id),"
+            " (SELECT coalesce(max(at), 0) FROM calls WHERE incident = id)) AS at"
+            " FROM incidents ORDER BY opened_at DESC LIMIT ?", limit,
+        )  # fmt: skip
+        return {row["id"]: float(row["at"]) for row in found}
+
+    def prune(self, now: float) -> None:
+        """Quotas of what the healer writes."""
+        store.prune(self._open(), now)
+
+    def keep_policies(self, policies: Mapping[str, Any], now: float, spared: Iterable[str] = ()) -> None:
+        """The policies in force, as a decision writes them; a pinned one stays as the human pinned it.
+
+        Layers that are gone are not watched any more; ``spared`` are layers whose new policy is not valid.
+        """
+        kept = {*policies, *spared}
+        journal = self._open()
+        with told(self._path):
+            journal.db.execute("BEGIN IMMEDIATE")
+            try:
+                for layer, policy in sorted(policies.items()):
+                    journal.db.execute(
+                        "INSERT INTO policies VALUES (?, ?, ?, ?, 0) ON CONFLICT (layer) DO UPDATE"
+                        " SET hash = excluded.hash, body = excluded.body, at = excluded.at WHERE pinned = 0",
+                        (layer, digest(policy), json.dumps(policy), now),
+                    )
+                gone = [row["layer"] for row in journal.db.execute("SELECT layer FROM policies WHERE pinned = 0")]
+                for layer in gone:
+                    if layer not in kept:
+                        journal.db.execute("DELETE FROM policies WHERE layer = ?", (layer,))
+                journal.db.execute("COMMIT")
+            except BaseException:
+                if journal.db.in_transaction:
+                    journal.db.execute("ROLLBACK")
+                raise
+
+
+__all__ = ["Books", "JournalError"]

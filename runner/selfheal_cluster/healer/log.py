@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""One line per event, and each trouble once: when it begins, and when it is over."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+
+LINE_LIMIT = 600
+CAUSE = {"pipe": "nagios"}  # a Nagios that is down neither answers nor reads its pipe: that is one line, not two
+
+
+class Log:
+    """Lines to standard output, which systemd keeps with their time."""
+
+    def __init__(self, sink: TextIO | None = None) -> None:
+        self._sink = sink
+
+    def say(self, text: str) -> None:
+        """One event. A log that cannot be written is no reason to let a heal wait."""
+        sink = self._sink or sys.stdout
+        try:
+            sink.write(clean(text, LINE_LIMIT) + "\n")
+            sink.flush()
+        except (OSError, ValueError):
+            return
+
+
+class Troubles:
+    """What is wrong now, by part. A line at the begin and at the end; parts with one cause share theirs."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.now: dict[str, str] = {}
+
+    def begin(self, part: str, text: str) -> None:
+        """Something is wrong; its text may change, the line is written once."""
+        if not self._others(part) and part not in self.now:
+            self._say(f"{CAUSE.get(part, part)}: {text}")
+        self.now[part] = text
+
+    def end(self, part: str, text: str) -> None:
+        """It is well again."""
+        if self.now.pop(part, None) is not None and not self._others(part):
+            self._say(f"{CAUSE.get(part, part)}: {text}")
+
+    def _others(self, part: str) -> bool:
+        cause = CAUSE.get(part, part)
+        return any(CAUSE.get(other, other) == cause for other in self.now if other != part)
+
+
+def where(exc: BaseException) -> str:
+    """The innermost lines of ours that an exception came through."""
+    frames = list(traceback.extract_tb(exc.__traceback__))[-3:]
+    return " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))

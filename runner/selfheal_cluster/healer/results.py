@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What runs leave behind: their result, in the middle of a heal and after it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import OUTCOMES
+from selfheal_cluster.healer.units import NAME, run_name
+
+RESULT = "result.json"
+KEPT = 200
+MAX_BYTES = 4 * 1024 * 1024
+PROGRESS = ("status", "phase", "phase_started", "outcome", "problems")
+
+
+def read_result(runs: str, incident: str, number: int) -> dict[str, Any]:
+    """The result of a run, or nothing when it has written none yet."""
+    path = Path(runs) / run_name(incident, number) / RESULT
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if path.stat().st_size <= MAX_BYTES:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                return found
+    return {}
+
+
+def outcome_of(result: Mapping[str, Any]) -> str:
+    """The verified outcome of a run that has ended; empty where it left none, and never guessed."""
+    outcome = result.get("outcome")
+    return str(outcome) if outcome in OUTCOMES else ""
+
+
+def progress(runs: str, live: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Where each live run is, for ``selfheal status``."""
+    found = []
+    for run in live:
+        result = read_result(runs, str(run["incident"]), int(run["number"]))
+        found.append({
+            "incident": run["incident"], "number": run["number"], "unit": run.get("unit"),
+            "started_at": run.get("started_at"), "node": result.get("node"),
+            **{key: result.get(key) for key in PROGRESS},
+        })  # fmt: skip
+    return found
+
+
+def prune(runs: str, spared: Iterable[str], kept: int = KEPT) -> int:
+    """Keep the newest folders of runs; how many were removed. ``spared`` are never removed."""
+    never = set(spared)
+    folders = []
+    for entry in os.scandir(runs):
+        # Only what a run made: a folder of another name is somebody else's.
+        if re.fullmatch(NAME, entry.name) and entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                folders.append((entry.stat(follow_symlinks=False).st_mtime, entry.name))
+    removed = 0
+    for _at, name in sorted(folders, reverse=True)[kept:]:
+        if name not in never:
+            shutil.rmtree(Path(runs) / name, ignore_errors=True)
+            removed += 1
+    return removed

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What a unit ``selfheal-heal@INCIDENT-N.service`` runs: one heal through ansible-runner, in a folder of its own.
+
+The playbook decides for itself on live truth; the exit code is the playbook's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from selfheal_cluster.errors import CliError
+from selfheal_cluster.healer import results
+from selfheal_cluster.healer.config import DEFAULT_PATH, Config, load
+from selfheal_cluster.healer.units import parse_name
+from selfheal_cluster.playbook import environment
+
+PLAYBOOK = "selfheal.cluster.heal"
+IDENT = "heal"
+DROPPED = ("ANSIBLE_STDOUT_CALLBACK",)  # the runner sets its own, which also writes the events
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
+        prog="selfheal-run-heal",
+        description="One heal of an incident in the journal, as a unit of systemd runs it. By hand use: selfheal heal.",
+        epilog="Exit codes: those of ansible-playbook; 1 when the heal could not begin (the sentence says why).",
+    )
+    found.add_argument("name", metavar="INCIDENT-N", help="the incident and the number of the run")
+    found.add_argument("--config", default=DEFAULT_PATH, metavar="FILE", help="settings (default: %(default)s)")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entrance of the unit."""
+    options = parser().parse_args(argv)
+    try:
+        incident, number = parse_name(options.name)
+        config = load(options.config)
+        node, live = look_up(config.journal, incident, number)
+        folder = make_folder(config.runs, options.name, live)
+        return run(config, folder, node, incident)
+    except (SelfhealError, CliError) as exc:
+        sys.stderr.write(f"selfheal-run-heal: {exc.message}\n")
+        return 1
+
+
+def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
+    """The node of the incident, and the names of all runs that have not ended.
+
+    The name of the unit is the only thing that comes from outside; everything else is what the journal says.
+    """
+    with Journal(path) as journal:
+        found = journal.rows(
+            "SELECT node, state, ended_at FROM runs JOIN incidents ON incidents.id = runs.incident"
+            " WHERE runs.incident = ? AND number = ?", incident, number,
+        )  # fmt: skip
+        if not found:
+            raise SelfhealError("unknown_incident", f"the journal knows no run {number} of incident {incident}")
+        if found[0]["state"] != "open":
+            raise SelfhealError("unknown_incident", f"incident {incident} is closed; nothing is left to heal")
+        if found[0]["ended_at"] is not None:
+            raise SelfhealError("unknown_incident", f"run {number} of incident {incident} has ended already")
+        live = journal.rows("SELECT incident, number FROM runs WHERE ended_at IS NULL")
+    return str(found[0]["node"]), [f"{row['incident']}-{row['number']}" for row in live]
+
+
+def make_folder(runs: str, name: str, live: Sequence[str]) -> Path:
+    """A folder that no run had before, and room for it."""
+    folder = Path(runs) / name
+    try:
+        results.prune(runs, [*live, name])
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        raise SelfhealError("run_exists", f"{folder} is there already: this run has been started before") from None
+    except OSError as exc:
+        raise SelfhealError("no_runs", f"cannot write to {runs}: {exc.strerror}") from exc
+    return folder
+
+
+def run_environment(config: Config, folder: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the playbook. No secret is in it: the runner writes it to its artifacts."""
+    env = environment(base, folder / results.RESULT)
+    for name in DROPPED:
+        env.pop(name, None)
+    env["ANSIBLE_CONFIG"] = config.ansible_config
+    return env
+
+
+def run(config: Config, folder: Path, node: str, incident: str) -> int:
+    """The heal itself, to its end."""
+    import ansible_runner  # type: ignore[import-untyped]
+
+    env = run_environment(config, folder, os.environ)
+    # The runner adds its own environment to that of the playbook, and writes all of it down: only ours may be there.
+    os.environ.clear()
+    os.environ.update(env)
+    sys.stdout.write(f"selfheal-run-heal: heal of {node}, incident {incident}, in {folder}\n")
+    sys.stdout.flush()
+    done: Any = ansible_runner.run(
+        private_data_dir=str(folder),
+        ident=IDENT,
+        playbook=PLAYBOOK,
+        inventory=config.inventory,
+        extravars={"selfheal_node": node, "selfheal_incident": incident},
+        envvars=env,
+        quiet=False,
+    )
+    result = results.read_result(config.runs, incident, parse_name(folder.name)[1])
+    word = result.get("status") or done.status
+    sys.stdout.write(f"selfheal-run-heal: {node}: {json.dumps(word)}, exit code {done.rc}\n")
+    return int(done.rc if done.rc is not None else 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The child that reads Nagios: its transport, and what it hands on."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import threading
+import time
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from selfheal_cluster.healer import reader
+
+
+class FakeSite(http.server.BaseHTTPRequestHandler):
+    """Answers with the header it got, or sends elsewhere."""
+
+    def do_GET(self) -> None:
+        if self.path == "/away":
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+            return
+        body = (self.headers.get("Authorization") or "").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        return
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeSite)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_password_goes_to_nagios_and_to_no_redirect(site: str) -> None:
+    said = reader.open_url(site + "/cgi", url_username="a", url_password="b:c", timeout=5).read()
+    assert said == b"Basic YTpiOmM="
+    assert reader.open_url(site + "/cgi", timeout=5).read() == b""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        reader.open_url(site + "/away", url_username="a", url_password="b", timeout=5)
+    assert caught.value.code == 302
+
+
+def test_a_password_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SelfhealError, match="password of Nagios cannot be read"):
+        reader.client({"url": "http://127.0.0.1/", "user": "x", "password_file": str(tmp_path / "none")})
+
+
+def test_what_the_healer_keeps_of_a_verdict_is_little() -> None:
+    whole = {
+        "node": "ei1", "verdict": "faulty", "kind": "resource", "layer_load": False,
+        "reasons": ["x" * 1000] * 50, "readings": [{"gauge": "memory", "service": "m", "label": "l", "value": 1.0,
+        "unit": "%", "state": "ok", "state_type": "hard", "at": 5.0, "age_seconds": 1.0, "verdict": "faulty"}],
+    }  # fmt: skip
+    kept = reader.slim(whole)
+    assert kept["readings"] == [{"service": "m", "at": 5.0, "verdict": "faulty"}]
+    assert (len(kept["reasons"]), len(kept["reasons"][0])) == (10, 300)
+
+
+def test_the_answer_begins_with_nagios_and_has_a_line_per_node(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    Journal.create(path, time.time())
+    layer = {
+        "layer": "ei",
+        "nodes": ["ei2", "ei1"],
+        "gauges": [{"name": "web", "service": "web", "read": "state", "kind": "service"}],
+    }
+    question = {
+        "nagios": {"url": "http://127.0.0.1:9/nagios4/cgi-bin"}, "layers": [layer], "reading_age_seconds": 60,
+        "journal": path, "since": {}, "timeout": 30,
+    }  # fmt: skip
+    sink = io.StringIO()
+    assert reader.main(io.StringIO(json.dumps(question)), sink) == 0
+    lines = [json.loads(line) for line in sink.getvalue().splitlines()]
+    assert (lines[0]["nagios"]["fresh"], lines[0]["nagios"]["reason"]) == (False, "unreachable")
+    assert [(line["node"], line["verdict"]) for line in lines[1:]] == [("ei1", "unknown"), ("ei2", "unknown")]
+    with Journal(path) as journal:
+        assert journal.rows("SELECT 1 FROM readings") == [], "what cannot be believed is no reading"
+
+
+def test_a_broken_question_is_told_as_an_error(tmp_path: Path) -> None:
+    question = {"nagios": {}, "layers": [], "reading_age_seconds": 60, "journal": str(tmp_path / "none.db"),
+                "since": {}, "timeout": 30}  # fmt: skip
+    sink = io.StringIO()
+    assert reader.main(io.StringIO(json.dumps(question)), sink) == 1
+    assert json.loads(sink.getvalue())["error"]["reason"] == "no_journal"
+
+
+@pytest.fixture(autouse=True)
+def no_alarm() -> Iterator[None]:
+    """The child sets an alarm for the day on which its parent is dead; this process must not get it."""
+    import signal
+
+    yield
+    signal.alarm(0)
