@@ -107,11 +107,10 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
     if not journal["present"]:
         say(out, words.journal_line(journal), "yellow")
     else:
-        state = "heals are PAUSED" if journal.get("paused") else "heals are allowed"
-        out.print(Text(f"Journal on {clean(journal['host'])}: {state}"))
+        say(out, f"Journal on {clean(journal['host'])}: {paused_words(journal)}")
         _rows(out, "Open incidents", ("incident", "node", "layer", "since", "illness", "last outcome"), [
             (incident_id(one), one.get("node"), one.get("layer"), when(one.get("opened_at")), one.get("reason"),
-             one.get("outcome") or "under way")
+             outcome_words(one, journal.get("taken") or ()))
             for one in journal["incidents"]
         ])  # fmt: skip
         _rows(out, "Leases", ("resource", "incident", "epoch", "mode", "runs out"), [
@@ -124,6 +123,22 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
     ])  # fmt: skip
     for host, error in sorted(view["blind"].items()):
         say(out, f"{clean(host)} was not seen: {clean(error, 200)}", "yellow")
+
+
+def paused_words(journal: Mapping[str, Any]) -> str:
+    """Whether heals are paused; since when, by whom and why, as far as it is known."""
+    if not journal.get("paused"):
+        return "heals are allowed"
+    pause = journal.get("pause") or {}
+    since = f" since {when(pause['at'])} by {clean(pause.get('by') or '?')}" if pause.get("at") else ""
+    why = f": {clean(pause['reason'], 200)}" if pause.get("reason") else ""
+    return f"heals are PAUSED{since}{why}"
+
+
+def outcome_words(incident: Mapping[str, Any], taken: Sequence[str]) -> str:
+    """How the last heal of an open incident ended, and whether a person took over."""
+    found = str(incident.get("outcome") or "under way")
+    return f"taken over by a person ({found})" if incident_id(incident) in taken else found
 
 
 def left(hold: Mapping[str, Any]) -> str:
@@ -164,14 +179,17 @@ def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | None:
-    """Everything of one incident: itself, its attempts, its phases and its decisions."""
+    """Everything of one incident: itself, its decisions, attempts and phases, what people said, what was kept."""
     found = next((row for row in incidents(journal) if incident_id(row) == incident), None)
     if found is None:
         return None
     parts = {
         key: [row for row in journal.get(key) or [] if str(row.get("incident")) == incident]
-        for key in ("attempts", "phases", "decisions", "leases")
+        for key in ("attempts", "phases", "decisions", "leases", "words", "alerts", "runs")
     }
+    parts["evidence"] = list(journal.get("evidence") or [])  # the journal gives it for the incident that was asked for
+    for key, flag in (("taken", "taken"), ("aborted", "aborts")):
+        found[key] = incident in (journal.get(flag) or ())
     return {"incident": found, **{key: rows for key, rows in parts.items() if rows}}
 
 
@@ -180,16 +198,22 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
     head = view["incident"]
     labels = (("node", "node"), ("layer", "layer"), ("reason", "illness"), ("state", "state"), ("outcome", "outcome"))
     facts = [(label, head.get(key)) for key, label in labels if head.get(key)]
+    facts += [("taken over", "by a person: nothing more is started for it")] if head.get("taken") else []
     facts += [(label, when(head.get(key))) for key, label in (("opened_at", "opened"), ("closed_at", "closed"))]
     table(out, f"Incident {clean(incident_id(head))}", ("", ""), facts)
     decided = [(when(row.get("at")), "yes" if row.get("admitted") else "no", row.get("summary"))
                for row in view.get("decisions", ())]  # fmt: skip
     _part(out, "Decisions", ("at", "admitted", "summary"), decided)
+    said = [(when(row.get("at")), row.get("word"), row.get("by"), row.get("reason")) for row in view.get("words", ())]
+    _part(out, "What people said", ("at", "word", "by", "why"), said)
     for attempt in view.get("attempts", ()):
         title = f"Attempt {attempt.get('attempt')}: {attempt.get('outcome') or 'under way'}"
         _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
         for line in moments_of(attempt):
             say(out, "  " + clean(line, 300))
+    kept = view.get("evidence") or []
+    if kept:
+        say(out, f"Evidence: {len(kept)} files below {clean(kept[0].get('folder'))} on the host of the journal")
 
 
 def phases_of(attempt: Mapping[str, Any], written: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
