@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
 def version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:

@@ -64,7 +64,9 @@ def check_incident(incident: str) -> None:
     from selfheal_cluster.follow import NAME
 
     if not NAME.match(incident):
-        raise CliError(f"{clean(incident, 60)!r} is no id of an incident", "see them with: selfheal history", Exit.USAGE)
+        raise CliError(
+            f"{clean(incident, 60)!r} is no id of an incident", "see them with: selfheal history", Exit.USAGE
+        )
 
 
 def journal(inventory: list[str], as_json: bool, incident: str = "") -> dict[str, Any]:

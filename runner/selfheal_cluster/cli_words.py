@@ -97,7 +97,9 @@ def refusal(done: Any) -> CliError:
     from selfheal_cluster import follow
 
     error, reason = follow.broken(done), follow.first_reason(done)
-    return CliError(error.message, HINTS.get(reason, "" if reason in CODES else error.hint), CODES.get(reason, Exit.ERROR))
+    return CliError(
+        error.message, HINTS.get(reason, "" if reason in CODES else error.hint), CODES.get(reason, Exit.ERROR)
+    )
 
 
 def nobody_asked() -> CliError:

@@ -41,7 +41,8 @@ WORDS = [
     (("ack", ID), {"acknowledge": ID}, "is settled", "is settled already"),
     (("inject", "--node", "ei1", "--service", "disk /"), {"inject": {"node": "ei1", "service": "disk /"}},
      "An event of ei1 is in the spool", "nothing was to be said"),
-    (("inject", "--node", "ei1", "--state", "down"), {"inject": {"node": "ei1", "state": "DOWN"}}, "An event", "nothing"),
+    (("inject", "--node", "ei1", "--state", "down"), {"inject": {"node": "ei1", "state": "DOWN"}},
+     "An event of ei1 is in the spool", "nothing was to be said"),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -283,7 +284,7 @@ def test_a_failed_event_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_journal_inject.os, "rename", full)
+    monkeypatch.setattr(os, "rename", full)
     with pytest.raises(SelfhealError, match="No space left"):
         _journal_inject.drop(str(tmp_path), {"v": 1})
     assert list(tmp_path.iterdir()) == []
