@@ -74,10 +74,10 @@ def _with_basis(journal: Journal, decisions: List[Dict[str, Any]]) -> None:
 
 
 def _whole(journal: Journal, incident: str) -> Dict[str, Any]:
-    """What else there is about one incident: its alerts and runs, if the journal's schema has them, and evidence."""
+    """What else there is about one incident: alerts, runs, calls of people, if its schema has them; evidence."""
     tables = {item["name"] for item in journal.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
     found: Dict[str, Any] = {}
-    for table, order in (("alerts", "at"), ("runs", "number")):
+    for table, order in (("alerts", "at"), ("runs", "number"), ("calls", "at")):
         if table in tables:
             sql = "SELECT * FROM %s WHERE incident = ? ORDER BY %s LIMIT 1000" % (table, order)  # noqa: S608  # constants
             found[table] = journal.rows(sql, incident)

@@ -120,6 +120,11 @@ runs:
   returned: when O(incident) is given and the journal has them
   type: list
   elements: dict
+calls:
+  description: When a person was called for this incident, and why.
+  returned: when O(incident) is given and the journal has them
+  type: list
+  elements: dict
 evidence:
   description: Files that were kept of this incident, with folder and size.
   returned: when O(incident) is given

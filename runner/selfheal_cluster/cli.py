@@ -170,11 +170,11 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show the incidents of the journal, the newest first."""
-    from selfheal_cluster import show
+    from selfheal_cluster import show, view
 
     sources, plain = settle(inventory, as_json)
     found = journal(sources, plain)
-    rows = show.incidents(found)[:limit]
+    rows = view.incidents(found)[:limit]
     if plain:
         emit(rows)
     else:
@@ -191,11 +191,11 @@ def show_incident(
     from selfheal_cluster import show
 
     sources, plain = settle(inventory, as_json)
-    view = one_incident(sources, plain, incident)
+    found = one_incident(sources, plain, incident)
     if plain:
-        emit(view)
+        emit(found)
     else:
-        show.incident(show.console(), view)
+        show.incident(show.console(), found)
 
 
 cli_words.register(app)

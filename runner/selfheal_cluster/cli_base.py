@@ -85,12 +85,12 @@ def journal(inventory: list[str], as_json: bool, incident: str = "") -> dict[str
 
 def one_incident(inventory: list[str], as_json: bool, incident: str) -> dict[str, Any]:
     """Everything about one incident; a near miss is told."""
-    from selfheal_cluster import show
+    from selfheal_cluster import show, view
 
     check_incident(incident)
     found = journal(inventory, as_json, incident)
-    view = show.one_incident(found, incident)
-    if view is None:
-        near = show.nearest(incident, [show.incident_id(row) for row in show.incidents(found)])
+    one = view.one_incident(found, incident)
+    if one is None:
+        near = show.nearest(incident, [view.incident_id(row) for row in view.incidents(found)])
         raise CliError(f"the journal has no incident {incident}", near or "see them with: selfheal history", Exit.USAGE)
-    return view
+    return one

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+from selfheal_cluster.view import incident_id
 
 PLAIN_WIDTH = 160  # of a pipe, where no terminal says how wide it is
 STYLE = {
@@ -157,17 +158,6 @@ def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequenc
         out.print(Text(f"{title}: none"))
 
 
-def incident_id(row: Mapping[str, Any]) -> str:
-    """The id of an incident."""
-    return str(row.get("incident") or "")
-
-
-def incidents(journal: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All incidents of the journal, the newest first."""
-    rows = [dict(row) for row in journal.get("incidents") or []]
-    return sorted(rows, key=lambda row: row.get("opened_at") or 0, reverse=True)
-
-
 def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The incidents as a table."""
     heads = ("incident", "node", "layer", "opened", "outcome", "illness")
@@ -176,21 +166,6 @@ def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
          row.get("outcome") or row.get("state"), row.get("reason"))
         for row in rows
     ])  # fmt: skip
-
-
-def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | None:
-    """Everything of one incident: itself, its decisions, attempts and phases, what people said, what was kept."""
-    found = next((row for row in incidents(journal) if incident_id(row) == incident), None)
-    if found is None:
-        return None
-    parts = {
-        key: [row for row in journal.get(key) or [] if str(row.get("incident")) == incident]
-        for key in ("attempts", "phases", "decisions", "leases", "words", "alerts", "runs")
-    }
-    parts["evidence"] = list(journal.get("evidence") or [])  # the journal gives it for the incident that was asked for
-    for key, flag in (("taken", "taken"), ("aborted", "aborts")):
-        found[key] = incident in (journal.get(flag) or ())
-    return {"incident": found, **{key: rows for key, rows in parts.items() if rows}}
 
 
 def incident(out: Console, view: Mapping[str, Any]) -> None:

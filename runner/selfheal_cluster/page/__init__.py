@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfheal_cluster.page.model import judged, model
+from selfheal_cluster.page.judge import judged
+from selfheal_cluster.page.model import model
 
 if TYPE_CHECKING:
     from jinja2 import Template

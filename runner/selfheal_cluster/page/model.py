@@ -15,46 +15,17 @@ from typing import Any
 from markupsafe import Markup
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import REASONS
+from selfheal_cluster.page.data import Row, number, part, rows, texts
 from selfheal_cluster.page.drawing import bar, span
 from selfheal_cluster.page.duty import duties, verdict
+from selfheal_cluster.page.judge import figures_of
 from selfheal_cluster.page.style import STYLE
 
-Row = Mapping[str, Any]
 WORST = ("faulty", "suspect", "unknown", "ok")
 MOMENTS = (("traffic_safe_at", "traffic safe"), ("restored_at", "redundancy restored"), ("home_at", "address home"))
 # Columns of a balancer's member; what else is a number there is a counter, and is shown under its own name.
 MEMBER = ("state", "admin", "check", "weight", "sessions", "queue")
 NO_COUNTER = {*MEMBER, "port", "weight"}
-FIGURES = (
-    ("sent", "requests sent"), ("failed", "failed"), ("failed_after_safe", "failed after traffic safe"),
-    ("slow", "slow"), ("cut", "cut connections"), ("longest_gap", "longest gap"),
-)  # fmt: skip
-SPANS = (
-    ("injected_to_detected", "ill until seen"), ("injected_to_safe", "ill until traffic safe"),
-    ("safe_to_restored", "traffic safe until redundancy restored"),
-)  # fmt: skip
-
-
-def rows(value: Any) -> list[Row]:
-    """The records of a list that may be missing or hold anything."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, (list, tuple)) else []
-
-
-def part(value: Any) -> Row:
-    """A record that may be missing."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def texts(value: Any) -> list[str]:
-    """The lines of a list that may be missing."""
-    return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or nothing."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if abs(value) < 1e15 else None  # not true of nan either
 
 
 def when(value: Any) -> str:
@@ -95,21 +66,29 @@ def model(data: Mapping[str, Any]) -> dict[str, Any]:
         "attempts": [attempt(row, rows(data.get("phases"))) for row in attempts],
         "balancers": balancers(told),
         "pairs": pairs(basis),
-        "judge": judge(part(data.get("judge"))),
+        "judge": figures_of(part(data.get("judge"))),
         "evidence": [(row.get("folder"), row.get("file"), row.get("bytes")) for row in rows(data.get("evidence"))],
+        **healer(data),
+        "words": [
+            (when(row.get("at")), row.get("word"), row.get("by"), row.get("reason"))
+            for row in sorted(rows(data.get("words")), key=lambda row: number(row.get("at")) or 0.0)
+        ],
+    }  # fmt: skip
+
+
+def healer(data: Mapping[str, Any]) -> dict[str, list[tuple[object, ...]]]:
+    """What the healer took in, started, and whom it called; a heal by hand has none of it."""
+    return {
+        "calls": [(when(row.get("at")), row.get("reason"), row.get("text")) for row in rows(data.get("calls"))],
         "alerts": [
             (when(row.get("at")), row.get("service") or "the host", row.get("state"), row.get("type"),
-             row.get("attempt"), row.get("outcome"))
+             row.get("attempt"), row.get("outcome") or "waits", row.get("reason"))
             for row in rows(data.get("alerts"))
         ],
         "runs": [
             (row.get("number"), row.get("unit"), when(row.get("started_at")), when(row.get("ended_at")),
              row.get("outcome"))
             for row in rows(data.get("runs"))
-        ],
-        "words": [
-            (when(row.get("at")), row.get("word"), row.get("by"), row.get("reason"))
-            for row in sorted(rows(data.get("words")), key=lambda row: number(row.get("at")) or 0.0)
         ],
     }  # fmt: skip
 
@@ -273,27 +252,3 @@ def pairs(basis: Row) -> list[tuple[object, ...]]:
                       "answers" if service.get("ok") else service.get("detail") or "not known",
                       part(seen).get("members_up")))  # fmt: skip
     return found
-
-
-def judge(figures: Row) -> list[tuple[str, object]]:
-    """What the judge counted at the clients, if there was one."""
-    found: list[tuple[str, object]] = [
-        (label, span(figures[key]) if key == "longest_gap" else figures[key])
-        for key, label in FIGURES
-        if number(figures.get(key)) is not None
-    ]
-    seconds = part(figures.get("seconds"))
-    found += [(label, span(seconds[key])) for key, label in SPANS if number(seconds.get(key)) is not None]
-    harm = texts(figures.get("harm"))
-    return found + ([("harm", "; ".join(harm) or "none")] if figures else [])
-
-
-def judged(report: Any, view: Mapping[str, Any]) -> dict[str, Any]:
-    """The judge's figures of this incident: the same node, and the window that is nearest to its opening."""
-    head = part(view.get("incident"))
-    opened = number(head.get("opened_at")) or 0.0
-    mine = [row for row in rows(part(report).get("incidents")) if row.get("node") == head.get("node")]
-    mine = [row for row in mine if (number(row.get("begin")) or 0.0) <= (number(head.get("closed_at")) or 1e15)
-            and (number(row.get("end")) or 1e15) >= opened]  # fmt: skip
-    mine.sort(key=lambda row: abs((number(row.get("begin")) or 0.0) - opened))
-    return dict(mine[0]) if mine else {}

@@ -18,5 +18,5 @@ td.n{white-space:nowrap}
 background:var(--soft)}.wide{overflow-x:auto}svg{max-width:100%;height:auto;display:block}
 svg text{fill:var(--ink);font:12px system-ui,sans-serif}
 .note{opacity:.8;font-size:.9rem}
-@media print{body{max-width:none}h2{break-after:avoid}table,svg{break-inside:avoid}}
+@media print{body{max-width:none}h2,h3{break-after:avoid}table,svg{break-inside:avoid}}
 """

