@@ -179,7 +179,9 @@ def test_a_unit_that_was_started_and_has_not_asked_yet_is_stopped_too(tmp_path: 
         journal.db.execute(
             "CREATE TABLE IF NOT EXISTS runs (incident, number INT, unit TEXT, started_at, ended_at, outcome TEXT)"
         )
-        journal.db.execute("INSERT INTO runs (incident, number, started_at) VALUES (?, 1, ?)", (incident, NOW))
+        journal.db.execute(
+            "INSERT INTO runs (incident, number, unit, started_at) VALUES (?, 1, 'u', ?)", (incident, NOW)
+        )
         say(params(tmp_path, take=incident), NOW, False)
         assert journal.flag("abort:" + incident)
 
