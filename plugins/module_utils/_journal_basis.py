@@ -28,7 +28,7 @@ def basis(body: Mapping[str, Any]) -> Dict[str, Any]:
         for name, member in (snapshot.get("members") or {}).items()
         if name in nodes
     }
-    policy = body.get("policy") or {}
+    policy = (body.get("policy") or {}).get(layer) or {}
     return {
         "node": node,
         "mode": policy.get("mode"),

@@ -247,9 +247,8 @@ def test_a_heal_under_way_can_be_asked_to_go_back() -> None:
 def test_a_page_of_a_real_journal(tmp_path: Path) -> None:
     """Through the journal and the command's own selection, with evidence beside it."""
     with new(tmp_path) as journal:
-        refused = journal.decide(question(servers={"*/ei2": {"operational": "stopped"}}), NOW - 20)
-        assert not refused["admitted"]
         heal = journal.decide(question(), NOW)
+        assert not journal.decide(question(owner={"user": "bob", "host": "other"}), NOW + 1)["admitted"]
         detail = {"phases": [{"name": "confirm", "started": NOW, "ended": NOW + 2}], "problems": ["one problem"]}
         release(journal, heal["incident"], heal["epoch"], "healed", detail, NOW + 9)
         folder = tmp_path / "evidence" / heal["incident"] / str(heal["epoch"])
@@ -262,7 +261,7 @@ def test_a_page_of_a_real_journal(tmp_path: Path) -> None:
     assert data is not None
     text = " ".join(read(incident_page(data)).text)
     for words in ("Healed and verified.", "memory 97 %", "heal ei1 of layer ei", "one problem", "note.txt", "extlb1",
-                  "anna@desk", "ei2", "L7OK"):  # fmt: skip
+                  "anna@desk", "ei2", "L7OK", "refused (mode act)", "admitted (mode act)", "lease_taken"):  # fmt: skip
         assert words in text, words
 
 
