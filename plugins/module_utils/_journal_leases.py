@@ -160,6 +160,8 @@ def _write_outcome(
         journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
     else:
         journal.db.execute("UPDATE incidents SET outcome = ? WHERE id = ?", (outcome, incident))
+        if taken:  # the abort was meant for the heal that has ended; the person may begin one by hand
+            journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
         # Invariant 1: a node that does not come back keeps its slot as missing; all else is free again.
         journal.db.execute("DELETE FROM leases WHERE incident = ? AND resource NOT LIKE 'slot:%'", (incident,))
 

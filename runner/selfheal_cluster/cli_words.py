@@ -140,7 +140,9 @@ def abort(
     incident: Incident, reason: Reason = "", check: Check = False, inventory: Inventory = None, as_json: AsJson = False
 ) -> None:
     """Ask the heal of an incident to go back; it does so if it has not restarted yet."""
-    done = "is aborted: its heal goes back if it has not restarted yet, and is not begun again."
+    done = (
+        f"is aborted: its heal goes back if it has not restarted yet. To keep the healer away: selfheal take {incident}"
+    )
     tell(about("abort", "abort", incident, done, "is aborted already."), reason, check, inventory, as_json)
 
 

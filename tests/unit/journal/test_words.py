@@ -196,6 +196,8 @@ def test_acknowledging_ends_a_take_over_and_is_refused_while_it_is_healed(tmp_pa
                 say(params(tmp_path, acknowledge=incident), NOW + 1, check_mode)
             assert refused.value.reason == "lease_taken"
         release(journal, incident, run["epoch"], "left_out", {}, NOW + 2)
+        view = overview(journal, NOW + 3, incident, 5, False)
+        assert view["taken"] == [incident] and view["aborts"] == [], "the abort outlived the heal that it was for"
         say(params(tmp_path, acknowledge=incident), NOW + 3, False)
         view = overview(journal, NOW + 4, incident, 5, False)
         assert view["taken"] == [] and view["aborts"] == [] and view["leases"] == []
