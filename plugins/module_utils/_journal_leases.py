@@ -145,14 +145,23 @@ def _write_outcome(
         "UPDATE attempts SET outcome = ?, ended_at = ?, detail = ? WHERE incident = ? AND attempt = ?",
         (outcome, now, json.dumps(detail or {}), incident, attempt["attempt"]),
     )
+    # A person who took over has the last word: a heal that went back leaves the illness, and so the incident, to them.
+    taken = outcome != "healed" and journal.flag("taken:" + incident)
     if outcome in CLOSING:
-        journal.db.execute(
-            "UPDATE incidents SET state = 'closed', closed_at = ?, outcome = ? WHERE id = ?", (now, outcome, incident)
-        )
+        if taken:
+            journal.db.execute("UPDATE incidents SET outcome = ? WHERE id = ?", (outcome, incident))
+        else:
+            journal.db.execute(
+                "UPDATE incidents SET state = 'closed', closed_at = ?, outcome = ? WHERE id = ?",
+                (now, outcome, incident),
+            )
+            journal.db.execute("DELETE FROM flags WHERE name = ?", ("taken:" + incident,))
         journal.db.execute("DELETE FROM leases WHERE incident = ?", (incident,))
         journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
     else:
         journal.db.execute("UPDATE incidents SET outcome = ? WHERE id = ?", (outcome, incident))
+        if taken:  # the abort was meant for the heal that has ended; the person may begin one by hand
+            journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
         # Invariant 1: a node that does not come back keeps its slot as missing; all else is free again.
         journal.db.execute("DELETE FROM leases WHERE incident = ? AND resource NOT LIKE 'slot:%'", (incident,))
 
@@ -179,7 +188,8 @@ def acknowledge(journal: Journal, incident: str, by: str, now: float) -> bool:
                 (now, "acknowledged by " + by, incident),
             )
             journal.db.execute("DELETE FROM leases WHERE incident = ?", (incident,))
-            journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
+            for word in ("abort:", "taken:"):
+                journal.db.execute("DELETE FROM flags WHERE name = ?", (word + incident,))
             changed = journal.db.total_changes > before
             journal.db.execute("COMMIT")
         except BaseException:

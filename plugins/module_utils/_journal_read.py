@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from typing import Any, Dict, List, Optional
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_basis import basis, evidence
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import pause, said, unknown_incident
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import plan
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
 
 COLUMNS = "id, at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash"
+BASES = 40  # decisions of one incident that are shown with what they rested on: admitted ones first, then the newest
 
 
 def overview(journal: Journal, now: float, incident: Optional[str], limit: int, bodies: bool) -> Dict[str, Any]:
@@ -21,8 +24,9 @@ def overview(journal: Journal, now: float, incident: Optional[str], limit: int, 
     if incident:
         incidents = journal.rows("SELECT * FROM incidents WHERE id = ?", incident)
         if not incidents:
-            raise SelfhealError("unknown_incident", "the journal knows no incident %s" % incident)
+            raise unknown_incident(journal, incident)
         decisions = decided(journal, "incident = ?", [incident], 1000, bodies)
+        _with_basis(journal, decisions)
     else:
         incidents = journal.rows("SELECT * FROM incidents ORDER BY state = 'open' DESC, opened_at DESC LIMIT ?", limit)
         decisions = decided(journal, "1", [], limit, bodies)
@@ -39,6 +43,7 @@ def overview(journal: Journal, now: float, incident: Optional[str], limit: int, 
     leases = journal.rows("SELECT * FROM leases ORDER BY resource, incident")
     for item in leases:
         item.update(owner=json.loads(item["owner"]), expired=item["expires_at"] <= now)
+    more = _whole(journal, incident) if incident else {}
     flags = [item["name"] for item in journal.rows("SELECT name FROM flags ORDER BY name")]
     return {
         "incidents": incidents,
@@ -47,10 +52,38 @@ def overview(journal: Journal, now: float, incident: Optional[str], limit: int, 
         "decisions": decisions,
         "leases": [item for item in leases if not incident or item["incident"] == incident],
         "paused": "paused" in flags,
+        "pause": pause(journal),
         "aborts": [name[6:] for name in flags if name.startswith("abort:")],
+        "taken": [name[6:] for name in flags if name.startswith("taken:")],
+        "words": said(journal, incident or None, limit),
+        **more,
         "fresh_journal": journal.meta("initialised_at") is None,
         "last_epoch": int(journal.meta("last_epoch") or 0),
     }
+
+
+def _with_basis(journal: Journal, decisions: List[Dict[str, Any]]) -> None:
+    """What each decision rested on, for as many as a person reads."""
+    chosen = sorted(decisions, key=lambda item: (not item["admitted"], -item["id"]))[:BASES]
+    marks = ", ".join("?" * len(chosen))
+    found = journal.rows("SELECT id, body FROM decisions WHERE id IN (%s)" % marks, *(item["id"] for item in chosen))  # noqa: S608  # question marks only
+    bodies = {item["id"]: item["body"] for item in found}
+    for item in decisions:
+        if item["id"] in bodies:
+            item["basis"] = basis(unpacked(bodies[item["id"]]))
+
+
+def _whole(journal: Journal, incident: str) -> Dict[str, Any]:
+    """What else there is about one incident: alerts, runs, calls of people, if its schema has them; evidence."""
+    tables = {item["name"] for item in journal.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    found: Dict[str, Any] = {}
+    for table, order in (("alerts", "at"), ("runs", "number"), ("calls", "at")):
+        if table in tables:
+            sql = "SELECT * FROM %s WHERE incident = ? ORDER BY %s LIMIT 1000" % (table, order)  # noqa: S608  # constants
+            found[table] = journal.rows(sql, incident)
+    folder = os.path.join(os.path.dirname(os.path.abspath(journal.path)), "evidence")
+    found["evidence"] = evidence(folder, incident)
+    return found
 
 
 def decided(journal: Journal, where: str, values: List[Any], limit: int, bodies: bool) -> List[Dict[str, Any]]:

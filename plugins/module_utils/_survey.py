@@ -192,14 +192,17 @@ def journal_view(observed: Mapping[str, Any]) -> Dict[str, Any]:
     if answer is None:
         error = why_not(observed, host, "journal") if host else "no host of the inventory is named for it"
         # A journal that could not be asked may be there: that is another sentence, and no lines to add.
-        asked = not host or sight(observed, host).get("journal_reason") == "no_journal"
-        return {"host": host or None, "present": False, "asked": asked, "error": error}
+        reason = sight(observed, host).get("journal_reason") if host else "no_journal"
+        asked = reason == "no_journal"
+        return {"host": host or None, "present": False, "asked": asked, "error": error, "reason": reason}
     return {
         "host": host,
         "present": True,
         "asked": True,
         "error": "",
         "paused": bool(answer.get("paused")),
+        "pause": answer.get("pause"),
+        "taken": list(answer.get("taken") or []),
         "fresh": bool(answer.get("fresh_journal")),
         "incidents": [row for row in rows(answer, "incidents") if row.get("state", "open") == "open"],
         "leases": [row for row in rows(answer, "leases") if not row.get("expired")],

@@ -21,7 +21,9 @@ options:
     type: path
     default: /var/lib/selfheal/journal.db
   incident:
-    description: Give everything about this incident only.
+    description:
+      - Give everything about this incident only, with what its decisions rested on, its alerts, its runs, and the list
+        of the evidence in the folder C(evidence) beside the journal.
     type: str
   limit:
     description: How many incidents and decisions at the most, the newest first; open incidents come before all.
@@ -89,11 +91,45 @@ paused:
   description: Whether a person has paused new heals.
   returned: success
   type: bool
+pause:
+  description: Since when heals are paused, by whom and why.
+  returned: success
+  type: dict
 aborts:
   description: Incidents that a person has aborted.
   returned: success
   type: list
   elements: str
+taken:
+  description: Incidents that a person has taken over.
+  returned: success
+  type: list
+  elements: str
+words:
+  description: What people said, the newest first, with time, name and reason.
+  returned: success
+  type: list
+  elements: dict
+alerts:
+  description: Alerts of this incident.
+  returned: when O(incident) is given and the journal has them
+  type: list
+  elements: dict
+runs:
+  description: Units that the healer started for this incident.
+  returned: when O(incident) is given and the journal has them
+  type: list
+  elements: dict
+calls:
+  description: When a person was called for this incident, and why.
+  returned: when O(incident) is given and the journal has them
+  type: list
+  elements: dict
+evidence:
+  description: Files that were kept of this incident, with folder and size.
+  returned: when O(incident) is given
+  type: list
+  elements: dict
 fresh_journal:
   description: Whether the journal has not been initialised; nothing is healed then.
   returned: success

@@ -14,7 +14,9 @@ author: selfheal.cluster contributors (@selfheal-cluster)
 description:
   - Creates the journal and initialises it. That is a person's word that heals may act; a journal that was not
     initialised stays in mode observe, whatever the layers say.
-  - Also carries the other words of a person, namely pause, abort and acknowledgement.
+  - Also carries the other words of a person, namely pause, approval, abort, take-over, acknowledgement, and an event
+    by hand. Each of them that changes something is written down with who said it; said twice, it changes nothing.
+  - With O(initialised=false) a word to a journal that is not there is refused instead of making one.
   - Runs on the journal host as the user who is to own the journal. The folder must exist and belong to that user.
 options:
   path:
@@ -39,24 +41,60 @@ options:
   paused:
     description: Pause all new heals, or let them go on. Without it nothing changes.
     type: bool
+  approve:
+    description: Id of an open incident that may be healed, for a layer in mode approve.
+    type: str
   abort:
     description: Id of an incident whose heal must go back if it has not restarted yet, and must not be begun again.
+    type: str
+  take:
+    description:
+      - Id of an open incident that a person takes over. The healer starts nothing more for it, and a heal that runs
+        goes back as with O(abort). O(acknowledge) ends it.
     type: str
   acknowledge:
     description:
       - Id of an incident that a person has settled. It is closed, its leases are free and its attempts count no more.
     type: str
+  inject:
+    description: An event by hand, for the healer. It is one more hint, and decides nothing.
+    type: dict
+    suboptions:
+      node:
+        description: The node that the event is about.
+        type: str
+        required: true
+      service:
+        description: The service in Nagios; without it the event is about the host.
+        type: str
+      state:
+        description: The state; without it V(CRITICAL) for a service and V(DOWN) for a host.
+        type: str
+        choices: [OK, WARNING, CRITICAL, UNKNOWN, UP, DOWN, UNREACHABLE]
+      known:
+        description: All nodes that there are; another one is refused.
+        type: list
+        elements: str
+        default: []
+  spool:
+    description: The folder in which the healer looks for events.
+    type: path
+    default: /var/spool/selfheal
   by:
     description: Who says so.
     type: str
     default: a person
+  reason:
+    description: Why, for the people who read the journal.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Says whether something would change.
     support: full
   diff_mode:
-    description: The journal is no text.
-    support: none
+    description: Shows the changes in words, since the journal is no text.
+    support: full
 """
 
 EXAMPLES = r"""
@@ -67,15 +105,18 @@ EXAMPLES = r"""
 
 - name: Pause all new heals
   selfheal.cluster.heal_journal:
+    initialised: false
     paused: true
-    by: anna
+    by: anna@desk
+    reason: the network is being rebuilt
   become: true
   become_user: selfheal
 
 - name: Settle an incident whose end nobody knows
   selfheal.cluster.heal_journal:
+    initialised: false
     acknowledge: ei1-20260101-120000-ab12
-    by: anna
+    by: anna@desk
   become: true
   become_user: selfheal
 """
@@ -113,7 +154,8 @@ def main() -> None:
         changes = ["migrated", *said] if migrated else said
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
-    module.exit_json(changed=bool(changes), created=created, changes=changes)
+    shown = {"before": "", "after": "".join(text + "\n" for text in changes)}
+    module.exit_json(changed=bool(changes), created=created, changes=changes, diff=shown)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ Everything heavy is imported inside the commands, so that ``selfheal --help`` an
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from selfheal_cluster import cli_words
+from selfheal_cluster.cli_base import SETTINGS, AsJson, Inventory, emit, journal, one_incident, read, settle
 from selfheal_cluster.errors import CliError, Exit
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-# One set of options for all commands, set by the callback before the command runs.
-SETTINGS: dict[str, Any] = {"inventory": [], "json": False}
-
-Inventory = Annotated[
-    list[str] | None, typer.Option("--inventory", "-i", help="Inventory; without it Ansible's own setting counts.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print data for programs instead of tables.")]
 
 
 def version(wanted: bool) -> None:
@@ -59,35 +53,6 @@ def options(
 ) -> None:
     """Options that every command has; they may also stand behind the command."""
     SETTINGS.update(inventory=list(inventory or []), json=as_json)
-
-
-def settle(inventory: list[str] | None, as_json: bool) -> tuple[list[str], bool]:
-    """Options before and behind the command are the same thing."""
-    return [*SETTINGS["inventory"], *(inventory or [])], bool(SETTINGS["json"] or as_json)
-
-
-def emit(value: object) -> None:
-    """Data for a program: one JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True) + "\n")
-
-
-def read(playbook: str, inventory: list[str], as_json: bool, key: str, working: str) -> dict[str, Any]:
-    """Run a playbook that only reads, and return one part of its result."""
-    from selfheal_cluster import follow, show
-    from selfheal_cluster import playbook as runs
-
-    try:
-        if as_json:
-            done = runs.run(playbook, inventory)
-        else:
-            with show.console(stderr=True).status(working):
-                done = runs.run(playbook, inventory)
-    except KeyboardInterrupt:
-        raise CliError("stopped; it was only reading, so nothing has changed") from None
-    found = done.result.get(key)
-    if not isinstance(found, dict):
-        raise follow.broken(done)
-    return found
 
 
 @app.command()
@@ -198,17 +163,6 @@ def status(inventory: Inventory = None, as_json: AsJson = False) -> None:
         show.status(show.console(), view)
 
 
-def journal(inventory: list[str], as_json: bool) -> dict[str, Any]:
-    """The journal, or the sentence why there is none."""
-    found = read("journal", inventory, as_json, "journal", "reading the journal")
-    if not found.get("present"):
-        raise CliError(
-            f"no journal on {found.get('host') or 'any host'}: {found.get('error')}",
-            "selfheal survey says which lines are missing for one",
-        )
-    return found
-
-
 @app.command()
 def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many incidents, the newest first.")] = 20,
@@ -216,11 +170,11 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show the incidents of the journal, the newest first."""
-    from selfheal_cluster import show
+    from selfheal_cluster import show, view
 
     sources, plain = settle(inventory, as_json)
     found = journal(sources, plain)
-    rows = show.incidents(found)[:limit]
+    rows = view.incidents(found)[:limit]
     if plain:
         emit(rows)
     else:
@@ -237,15 +191,14 @@ def show_incident(
     from selfheal_cluster import show
 
     sources, plain = settle(inventory, as_json)
-    found = journal(sources, plain)
-    view = show.one_incident(found, incident)
-    if view is None:
-        near = show.nearest(incident, [show.incident_id(row) for row in show.incidents(found)])
-        raise CliError(f"the journal has no incident {incident}", near or "see them with: selfheal history", Exit.USAGE)
+    found = one_incident(sources, plain, incident)
     if plain:
-        emit(view)
+        emit(found)
     else:
-        show.incident(show.console(), view)
+        show.incident(show.console(), found)
+
+
+cli_words.register(app)
 
 
 def main() -> None:

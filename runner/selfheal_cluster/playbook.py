@@ -173,19 +173,29 @@ def failure_of(line: str) -> dict[str, Any] | None:
 
 
 def start(
-    playbook: str, inventory: Sequence[str] = (), extra: Mapping[str, str] | None = None, check: bool = False
+    playbook: str,
+    inventory: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
+    check: bool = False,
+    word: str = "",
 ) -> tuple[subprocess.Popen[bytes], Path, Path]:
-    """Begin a run; give its process, its log, and the file of its result."""
+    """Begin a run; give its process, its log, and the file of its result.
+
+    ``word`` is a person's word as JSON. It goes by the environment: an extra variable would be read as a template.
+    """
     check_inventory(inventory)
     base = dict(os.environ)
     name = f"{playbook}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{time.monotonic_ns() % 10**6}"
     stem = state_folder(base) / name
     log, result_file = Path(f"{stem}.log"), Path(f"{stem}.json")
     words = command(playbook, inventory, extra or {}, check)
+    env = environment(base, result_file)
+    if word:
+        env["SELFHEAL_WORD"] = word
     with os.fdopen(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), "ab") as sink:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, umask=0o077, env=environment(base, result_file),
+            start_new_session=True, umask=0o077, env=env,
         )  # fmt: skip
     return process, log, result_file
 
@@ -202,6 +212,7 @@ def run(
     on_line: Callable[[str], None] = nothing,
     on_tick: Callable[[Path], None] = nothing,
     on_interrupt: Callable[[Path], bool] | None = None,
+    word: str = "",
 ) -> Run:
     """Run a playbook to its end and follow it.
 
@@ -209,7 +220,7 @@ def run(
     the run, which is right for those that only read.
     """
     started = time.monotonic()
-    process, log, result_file = start(playbook, inventory, extra, check)
+    process, log, result_file = start(playbook, inventory, extra, check, word)
     done = Run(None, log, {}, 0.0)
     lines = new_lines(log)
     while True:

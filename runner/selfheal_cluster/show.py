@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+from selfheal_cluster.view import incident_id
 
 PLAIN_WIDTH = 160  # of a pipe, where no terminal says how wide it is
 STYLE = {
@@ -107,11 +108,10 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
     if not journal["present"]:
         say(out, words.journal_line(journal), "yellow")
     else:
-        state = "heals are PAUSED" if journal.get("paused") else "heals are allowed"
-        out.print(Text(f"Journal on {clean(journal['host'])}: {state}"))
+        say(out, f"Journal on {clean(journal['host'])}: {paused_words(journal)}")
         _rows(out, "Open incidents", ("incident", "node", "layer", "since", "illness", "last outcome"), [
             (incident_id(one), one.get("node"), one.get("layer"), when(one.get("opened_at")), one.get("reason"),
-             one.get("outcome") or "under way")
+             outcome_words(one, journal.get("taken") or ()))
             for one in journal["incidents"]
         ])  # fmt: skip
         _rows(out, "Leases", ("resource", "incident", "epoch", "mode", "runs out"), [
@@ -124,6 +124,22 @@ def status(out: Console, view: Mapping[str, Any]) -> None:
     ])  # fmt: skip
     for host, error in sorted(view["blind"].items()):
         say(out, f"{clean(host)} was not seen: {clean(error, 200)}", "yellow")
+
+
+def paused_words(journal: Mapping[str, Any]) -> str:
+    """Whether heals are paused; since when, by whom and why, as far as it is known."""
+    if not journal.get("paused"):
+        return "heals are allowed"
+    pause = journal.get("pause") or {}
+    since = f" since {when(pause['at'])} by {clean(pause.get('by') or '?')}" if pause.get("at") else ""
+    why = f": {clean(pause['reason'], 200)}" if pause.get("reason") else ""
+    return f"heals are PAUSED{since}{why}"
+
+
+def outcome_words(incident: Mapping[str, Any], taken: Sequence[str]) -> str:
+    """How the last heal of an open incident ended, and whether a person took over."""
+    found = str(incident.get("outcome") or "under way")
+    return f"taken over by a person ({found})" if incident_id(incident) in taken else found
 
 
 def left(hold: Mapping[str, Any]) -> str:
@@ -142,17 +158,6 @@ def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequenc
         out.print(Text(f"{title}: none"))
 
 
-def incident_id(row: Mapping[str, Any]) -> str:
-    """The id of an incident."""
-    return str(row.get("incident") or "")
-
-
-def incidents(journal: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All incidents of the journal, the newest first."""
-    rows = [dict(row) for row in journal.get("incidents") or []]
-    return sorted(rows, key=lambda row: row.get("opened_at") or 0, reverse=True)
-
-
 def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The incidents as a table."""
     heads = ("incident", "node", "layer", "opened", "outcome", "illness")
@@ -163,33 +168,27 @@ def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     ])  # fmt: skip
 
 
-def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | None:
-    """Everything of one incident: itself, its attempts, its phases and its decisions."""
-    found = next((row for row in incidents(journal) if incident_id(row) == incident), None)
-    if found is None:
-        return None
-    parts = {
-        key: [row for row in journal.get(key) or [] if str(row.get("incident")) == incident]
-        for key in ("attempts", "phases", "decisions", "leases")
-    }
-    return {"incident": found, **{key: rows for key, rows in parts.items() if rows}}
-
-
 def incident(out: Console, view: Mapping[str, Any]) -> None:
     """One incident as a human reads it: what it was, what was decided, what was done."""
     head = view["incident"]
     labels = (("node", "node"), ("layer", "layer"), ("reason", "illness"), ("state", "state"), ("outcome", "outcome"))
     facts = [(label, head.get(key)) for key, label in labels if head.get(key)]
+    facts += [("taken over", "by a person: nothing more is started for it")] if head.get("taken") else []
     facts += [(label, when(head.get(key))) for key, label in (("opened_at", "opened"), ("closed_at", "closed"))]
     table(out, f"Incident {clean(incident_id(head))}", ("", ""), facts)
     decided = [(when(row.get("at")), "yes" if row.get("admitted") else "no", row.get("summary"))
                for row in view.get("decisions", ())]  # fmt: skip
     _part(out, "Decisions", ("at", "admitted", "summary"), decided)
+    said = [(when(row.get("at")), row.get("word"), row.get("by"), row.get("reason")) for row in view.get("words", ())]
+    _part(out, "What people said", ("at", "word", "by", "why"), said)
     for attempt in view.get("attempts", ()):
         title = f"Attempt {attempt.get('attempt')}: {attempt.get('outcome') or 'under way'}"
         _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
         for line in moments_of(attempt):
             say(out, "  " + clean(line, 300))
+    kept = view.get("evidence") or []
+    if kept:
+        say(out, f"Evidence: {len(kept)} files below {clean(kept[0].get('folder'))} on the host of the journal")
 
 
 def phases_of(attempt: Mapping[str, Any], written: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:

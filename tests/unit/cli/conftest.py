@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from selfheal_cluster import cli, playbook
+from selfheal_cluster import cli, cli_base, playbook
 
 FAKE = f"""#!{sys.executable}
 # A FAKE of ansible-playbook for unit tests: it writes down how it was called and plays FAKE_STEPS.
@@ -83,7 +83,7 @@ def selfheal(
     """Run the command through its own entrance, as a shell would."""
 
     def call(*words: str) -> Said:
-        cli.SETTINGS.update(inventory=[], json=False)
+        cli_base.SETTINGS.update(inventory=[], json=False)
         monkeypatch.setattr(sys, "argv", ["selfheal", *words])
         code: object = 0
         try:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab.demo import charts, page
+from lab.demo import page
+from selfheal_cluster.page import drawing
 
 VOID = {"meta"}
 
@@ -124,8 +125,8 @@ def test_a_judge_without_figures_breaks_nothing() -> None:
 
 
 def test_phases_differ_without_colour() -> None:
-    assert len({path for _colour, path in charts.PATTERNS.values()}) == len(charts.PATTERNS)
-    drawn = charts.bar(act()["result"]["phases"], 100.0)
+    assert len({path for _colour, path in drawing.PATTERNS.values()}) == len(drawing.PATTERNS)
+    drawn = drawing.bar(act()["result"]["phases"], 100.0)
     assert drawn.count("<pattern") == 4 and drawn.count("<title>") == 4
     assert 'aria-label="confirm 1.5 s, shift 500 ms, restart 2.0 s, soak 10.0 s"' in drawn
 
@@ -143,7 +144,7 @@ def test_requests_by_the_second(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "said"), [(0.05, "50 ms"), (2.0, "2.0 s"), (None, "-"), (True, "-"), ("x", "-")])
 def test_spans(value: Any, said: str) -> None:
-    assert charts.span(value) == said
+    assert drawing.span(value) == said
 
 
 def test_traffic_that_was_safe_before_the_command_says_so() -> None:
