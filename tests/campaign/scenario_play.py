@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""Plays one scenario on a lab whose healer runs on the monitor. It breaks and watches; it never says "heal"."""
+"""Plays one scenario on a lab whose healer runs on the monitor. It breaks and watches; it never asks for a heal."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def of_node(scenario: Scenario, node: str, expected: Expected, record: Record, f
     found: list[str] = []
     tries = [outcome_of(word, node, record, farm) for word in expected.outcomes]
     if all(tries):
-        found += min(tries, key=len)
+        found += sorted(tries, key=len)[0]
     least, most = expected.restarts
     done = restarted(node, record, farm)
     if not least <= len(done) <= most:
@@ -67,7 +67,9 @@ def of_node(scenario: Scenario, node: str, expected: Expected, record: Record, f
     if expected.serves and calling(node, record):
         found.append("a human is still called at the end")
     if pool and not by_human:
-        found += word(expected.held, bool(held(node, record)), "was held out of traffic", "was never held")
+        found += word(
+            expected.held, bool(held(node, record)), "was held out of traffic", "was never held out of traffic"
+        )
     if pool:
         spans = out_spans(node, record.samples, farm.balancers.get(farm.layer_of(node), ()))
         out = any(begin < record.end and end > record.begin for begin, end in spans)
