@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 HELD = ("MAINT", "DRAIN")
 BAD = ("warning", "critical")
 BEFORE_SECONDS = 1.0
+KEEPALIVED = "keepalived.service"
+ONE_GO_SECONDS = 5.0  # the two services of a balancer that are restarted this close are one restart of the node
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,16 @@ class Record:
 
 
 def restarted(node: str, record: Record, farm: Farm) -> list[float]:
-    """When its service (or all of it) was started anew."""
-    unit = farm.units.get(farm.layer_of(node), "")
+    """When its service (of a pair: or keepalived, or both in one go; or the whole machine) was started anew."""
+    layer = farm.layer_of(node)
+    unit = farm.units.get(layer, "")
     units = [unit if "." in unit else f"{unit}.service"] if unit else []
-    return [at for at in restarts(node, record.samples, units) if record.begin <= at <= record.end]
+    pair = farm.kinds.get(layer) == "pair"
+    found: list[float] = []
+    for at in sorted(restarts(node, record.samples, [*units, KEEPALIVED] if pair else units)):
+        if record.begin <= at <= record.end and not (pair and found and at - found[-1] < ONE_GO_SECONDS):
+            found.append(at)
+    return found
 
 
 def _calls(node: str, record: Record) -> list[bool]:

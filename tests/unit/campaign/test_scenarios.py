@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.campaign.scenario_story import BEGIN, END, MEMBERS, SCENARIOS, Story
+from lab.judge.records import MachineSeen
+from tests.campaign.scenario_record import restarted
+from tests.unit.campaign.scenario_story import BEGIN, END, FARM, MEMBERS, SCENARIOS, Story
 
 # One story for each outcome, in which all is well
 
@@ -223,6 +225,17 @@ def test_each_expectation_can_fail(story: Callable[[], Story], spoil: Spoil, sai
     made = story()
     spoil(made)
     assert any(said in text for text in made.verdict()), made.verdict()
+
+
+def test_the_two_services_of_a_balancer_started_in_one_go_are_one_restart() -> None:
+    record = pair().record()
+    (seen,) = [sample for sample in record.samples if isinstance(sample, MachineSeen) and sample.at == 1024.1]
+    both = {"haproxy.service": 1024.0, "keepalived.service": 1025.0}
+    for later, count in ((1025.0, 1), (1060.0, 2)):
+        units = {**both, "keepalived.service": later}
+        again = [*record.samples, MachineSeen(later + 0.1, "extlb1", seen.boot, units, False)]
+        more = replace(record, samples=sorted(again, key=lambda sample: sample.at))
+        assert len(restarted("extlb1", more, FARM)) == count
 
 
 def test_a_check_that_saw_nothing_needs_no_reason() -> None:
