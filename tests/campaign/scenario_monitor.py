@@ -23,12 +23,24 @@ SEPARATOR = "\x1e"
 MANY = 200
 PIPE = "/var/lib/nagios4/rw/nagios.cmd"
 OPERATOR = "operator at work"
-#: The command of the healer's own installation, found by its unit, as its own user.
-SELFHEAL = r"""
-bin=$(systemctl show -p ExecStart --value selfheal.service | sed -n 's/.*path=\([^ ;]*\)\/[^\/ ;]* .*/\1/p' | head -n 1)
-home=$(getent passwd selfheal | cut -d: -f6)
-cd / && exec nice -n 10 runuser -u selfheal -- env HOME="$home" PATH="$bin:$PATH" NO_COLOR=1 \
-    ANSIBLE_CONFIG=/etc/selfheal/ansible.cfg selfheal "$@"
+#: The command that role healer puts there: it works as the healer's user, with its inventory.
+SELFHEAL = 'cd / && exec nice -n 10 selfheal "$@"'
+JOURNAL = "/var/lib/selfheal/journal.db"
+#: Alerts and decisions of nodes without an incident: history and show only show incidents.
+BESIDE = r"""
+import json, sqlite3, sys
+path, since = sys.argv[1], float(sys.argv[2])
+db = sqlite3.connect("file:%s?mode=ro" % path, uri=True, timeout=10)
+db.row_factory = sqlite3.Row
+def rows(sql):
+    return [dict(row) for row in db.execute(sql, (since,))]
+found = {
+    "decisions": rows("SELECT id, at, node, incident, admitted, reasons, summary FROM decisions WHERE at >= ?"),
+    "alerts": rows("SELECT at, host, service, state, type, incident, outcome, reason FROM alerts WHERE at >= ?"),
+}
+for row in found["decisions"]:
+    row["reasons"] = json.loads(row["reasons"])
+print(json.dumps(found))
 """
 SOCKET = r"""
 say() { printf '%s\n' "$1" | socat - UNIX-CONNECT:/run/haproxy/admin.sock; }
@@ -54,7 +66,7 @@ def runs_from(text: str) -> list[dict[str, Any]]:
 def merged(history: Any, views: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """One journal out of `selfheal history --json` and a `selfheal show --json` of each incident.
 
-    `history` is a list of incidents, or an object with more lists (alerts, decisions) beside them.
+    `history` is a list of incidents, or an object with more lists beside them.
     """
     found: dict[str, list[Any]] = {"incidents": [], "attempts": [], "phases": [], "decisions": [], "alerts": []}
     parts: list[Mapping[str, Any]] = [history if isinstance(history, Mapping) else {"incidents": history or []}, *views]
@@ -64,6 +76,14 @@ def merged(history: Any, views: Sequence[Mapping[str, Any]]) -> dict[str, list[A
                 kept = found.setdefault(key, [])
                 kept += [row for row in rows if row not in kept]
     return found
+
+
+def parsed(text: str | None) -> Any:
+    """A JSON document; nothing when there is none."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return None
 
 
 @dataclass
@@ -102,11 +122,11 @@ class Monitor:
 
     def selfheal(self, *arguments: str) -> Any:
         """What the healer's own command prints as JSON; nothing when it does not."""
-        text = self.says(SELFHEAL, *arguments, "--json", "-i", "/etc/selfheal/inventory")
-        try:
-            return None if text is None else json.loads(text)
-        except ValueError:
-            return None
+        return parsed(self.says(SELFHEAL, *arguments, "--json"))
+
+    def beside(self, since: float) -> Any:
+        """Alerts and decisions since then, read from the journal without a change."""
+        return parsed(self.says('cd / && exec runuser -u selfheal -- python3 -c "$@"', BESIDE, JOURNAL, f"{since:.3f}"))
 
     def incidents(self) -> list[dict[str, Any]] | None:
         history = self.selfheal("history", "--limit", str(MANY))
@@ -114,10 +134,10 @@ class Monitor:
 
     def journal(self, since: float) -> dict[str, list[Any]] | None:
         """All that the journal has of the incidents since then."""
-        history = self.selfheal("history", "--limit", str(MANY))
-        if history is None:
+        history, beside = self.selfheal("history", "--limit", str(MANY)), self.beside(since - 1)
+        if history is None or not isinstance(beside, dict):
             return None
-        views = []
+        views = [beside]
         for row in merged(history, [])["incidents"]:
             if float(row.get("opened_at") or 0) >= since - 1:
                 view = self.selfheal("show", str(row.get("incident")))

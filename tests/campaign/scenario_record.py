@@ -129,8 +129,10 @@ def held_at_end(node: str, record: Record, farm: Farm) -> bool:
 
 
 def reasons(node: str, record: Record) -> set[str]:
-    """The words of the journal on a node: refusals of its decisions, ends of its incidents and alerts."""
+    """The words of the journal on a node: refusals of its decisions, ends of its incidents, and of its alerts the end
+    and why nothing is done about them (`word: sentence`).
+    """
     found = {str(word) for row in record.rows("decisions", node) for word in row.get("reasons") or ()}
     for kind in ("incidents", "alerts"):
         found |= {str(row["outcome"]) for row in record.rows(kind, node) if row.get("outcome")}
-    return found
+    return found | {str(row["reason"]).partition(":")[0] for row in record.rows("alerts", node) if row.get("reason")}

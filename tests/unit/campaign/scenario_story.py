@@ -83,6 +83,9 @@ class Story:
     def refused(self, node: str, *reasons: str, at: float = 1015.0) -> None:
         self.journal["decisions"].append({"node": node, "at": at, "admitted": False, "reasons": list(reasons)})
 
+    def alert(self, node: str, outcome: str, reason: str = "", at: float = 1011.0) -> None:
+        self.journal["alerts"].append({"host": node, "at": at, "incident": None, "outcome": outcome, "reason": reason})
+
     def healed(self, node: str, begin: float = 1014.0) -> None:
         """All that belongs to a heal of a member as it must be."""
         self.ill(node, begin - 4)

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from lab.machines import Lab, LabError
 from tests.campaign.driver import ROOT
 from tests.campaign.scenario_model import ON_MONITOR, ON_NODES, Step
-from tests.campaign.scenario_monitor import SELFHEAL, SEPARATOR, Hands, Monitor, merged, runs_from
+from tests.campaign.scenario_monitor import BESIDE, SEPARATOR, Hands, Monitor, merged, parsed, runs_from
 from tests.campaign.scenario_play import due, reached
 from tests.unit.campaign.scenario_story import BEGIN, FARM, SCENARIOS
 
@@ -112,13 +115,19 @@ NEW_AND_OLD = '[{"incident": "new", "opened_at": 100}, {"incident": "old", "open
 
 
 def test_the_journal_is_read_with_the_shows_of_the_incidents_since_then() -> None:
-    lab = paper(history=NEW_AND_OLD, show='{"incident": {"incident": "new"}, "attempts": [{"attempt": 1}]}')
+    lab = paper(
+        runuser='{"alerts": [{"host": "ei1"}]}',
+        history=NEW_AND_OLD,
+        show='{"incident": {"incident": "new"}, "attempts": [{"attempt": 1}]}',
+    )
     journal = Monitor(lab).journal(50.0)
     assert journal is not None
     assert [row["incident"] for row in journal["incidents"]] == ["new", "old"]
     assert journal["attempts"] == [{"attempt": 1}]
     assert sum(" show new " in line for line in lab.done) == 1
-    assert Monitor(paper(history=NEW_AND_OLD)).journal(50.0) is None  # a show is missing
+    assert journal["alerts"] == [{"host": "ei1"}]
+    assert Monitor(paper(runuser="{}", history=NEW_AND_OLD)).journal(50.0) is None  # a show is missing
+    assert Monitor(paper(history="[]")).journal(50.0) is None  # what is beside the incidents is missing
 
 
 def test_a_run_that_began_before_the_scenario_is_none_of_it() -> None:
@@ -126,11 +135,30 @@ def test_a_run_that_began_before_the_scenario_is_none_of_it() -> None:
     assert [run["node"] for run in Monitor(paper(runs=text)).runs(50.0)] == ["ei2"]
 
 
-def test_the_command_of_the_healer_is_found_by_its_unit() -> None:
-    sed = next(part for part in SELFHEAL.split("|") if part.strip().startswith("sed")).strip()
-    shown = "{ path=/opt/selfheal/bin/python3 ; argv[]=/opt/selfheal/bin/python3 -m selfheal_cluster.healer ; }\n"
-    found = subprocess.run(["sh", "-c", sed], input=shown, text=True, capture_output=True, check=True)
-    assert found.stdout == "/opt/selfheal/bin\n"
+ALERT = {
+    "id": "1.event", "at": 60.0, "read_at": 60.0, "host": "ei2", "service": "cpu", "state": "CRITICAL", "type": "SOFT",
+    "attempt": 1, "event_id": 1, "outcome": "", "reason": "layer_load: all are high",
+}  # fmt: skip
+
+
+def test_alerts_and_decisions_without_an_incident_are_read_from_a_real_journal(tmp_path: Path) -> None:
+    path = str(tmp_path / "journal.db")
+    Journal.create(path, 1.0)
+    with Journal(path) as journal:
+        journal.db.execute(
+            "INSERT INTO decisions (at, node, admitted, reasons, summary, hash, body)"
+            " VALUES (60.0, 'ei1', 0, '[\"not_ill\"]', 'no', '', ''), (40.0, 'ei1', 0, '[]', 'old', '', '')"
+        )
+        if not journal.rows("SELECT 1 FROM sqlite_master WHERE name = 'alerts'"):
+            journal.db.execute("CREATE TABLE alerts (at, host, service, state, type, incident, outcome, reason)")
+        known = {row["name"] for row in journal.rows("PRAGMA table_info(alerts)")}
+        row = {name: value for name, value in ALERT.items() if name in known}
+        places = ", ".join("?" * len(row))
+        journal.db.execute(f"INSERT INTO alerts ({', '.join(row)}) VALUES ({places})", [*row.values()])
+    done = subprocess.run([sys.executable, "-c", BESIDE, path, "50"], text=True, capture_output=True, check=True)
+    found = parsed(done.stdout)
+    assert [(row["node"], row["reasons"]) for row in found["decisions"]] == [("ei1", ["not_ill"])]
+    assert [(row["host"], row["reason"]) for row in found["alerts"]] == [("ei2", "layer_load: all are high")]
 
 
 class Driver:

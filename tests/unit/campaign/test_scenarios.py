@@ -34,7 +34,14 @@ def load_peak() -> Story:
 def nrpe() -> Story:
     story = Story(SCENARIOS["nrpe-down"])
     story.ill("ei1")
-    story.incident("ei1", "unknown_reading")
+    story.alert("ei1", "", "unknown_reading: the agent (NRPE) of ei1 does not answer")
+    return story
+
+
+def wrong() -> Story:
+    story = Story(SCENARIOS["check-wrong"])
+    story.ill("ei2")
+    story.alert("ei2", "recovered")
     return story
 
 
@@ -125,7 +132,7 @@ def frozen() -> Story:
 
 
 STORIES: list[Callable[[], Story]] = [
-    memory, load_peak, nrpe, operator, disk, beside, cut, left, two, pair, standby, frozen,
+    memory, load_peak, nrpe, wrong, operator, disk, beside, cut, left, two, pair, standby, frozen,
 ]  # fmt: skip
 
 
@@ -179,7 +186,11 @@ def tried(story: Story, **values: Any) -> object:
         (load_peak, lambda s: s.journal["decisions"].pop(), "ei3: the journal has no reason of layer_load"),
         (load_peak, lambda s: s.out.append(("ei3", "DOWN", 1150, END + 1)), "ei3: does not serve at the end"),
         (nrpe, lambda s: s.out.append(("ei1", "DOWN", 1030, 1040)), "ei1: was out of traffic"),
-        (nrpe, lambda s: closed(s, outcome="recovered"), "no reason of unknown_reading; it has: recovered"),
+        (nrpe, lambda s: s.journal["alerts"][0].update(outcome="recovered", reason=""), "it has: recovered"),
+        (nrpe, lambda s: s.journal["alerts"][0].update(at=BEGIN - 50), "no reason of unknown_reading; it has: none"),
+        (nrpe, lambda s: s.journal["alerts"][0].update(host="ei2"), "no reason of unknown_reading; it has: none"),
+        (wrong, lambda s: s.journal["alerts"].clear(), "ei2: the journal has no reason of not_ill, recovered"),
+        (wrong, lambda s: s.attempt("ei2", "healed"), "ei2: 1 heals began, and none should have"),
         (operator, lambda s: s.started.append(("ei3", 1040.0)), "was restarted 2 times, not 1"),
         (operator, lambda s: s.ill("ei3"), "the journal has no reason of downtime"),  # seen, so it must be written
         # a human is called
