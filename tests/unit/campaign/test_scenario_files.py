@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lab.faults import FAULTS
+from tests.campaign.__main__ import main as campaign
 from tests.campaign.scenario_model import JITTER_SECONDS, ScenarioError, cast, read_all
 from tests.campaign.scenarios import FOLDER, chosen, load, main
 from tests.unit.campaign.scenario_story import FARM, MEMBERS
@@ -219,3 +220,30 @@ def test_the_short_slice_is_small_and_names_win() -> None:
     assert len(chosen(every, "", False)) == len(list(FOLDER.glob("*.yml")))
     assert 1 <= len(chosen(every, "", True)) <= 4
     assert [one.name for one in chosen(every, "cpu-burst", True)] == ["cpu-burst"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "handed"),
+    [
+        (["--scenarios", "--seed", "4"], ["--seed", "4"]),
+        (["--scenarios", "--slice", "--seed", "1", "--keep"], ["--seed", "1", "--short", "--seeds", "1", "--keep"]),
+    ],
+)
+def test_the_campaign_plays_them_only_when_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], handed: list[str]
+) -> None:
+    seen: list[list[str]] = []
+
+    def play(given: list[str]) -> int:
+        seen.append(given)
+        return 7
+
+    monkeypatch.setattr("tests.campaign.scenarios.main", play)
+    assert campaign(argv) == 7
+    assert seen == [handed]
+
+
+def test_every_file_is_in_the_document() -> None:
+    text = (FOLDER.parents[1] / "docs/scenarios.md").read_text(encoding="utf-8")
+    for one in load():
+        assert f"`{one.name}`" in text or f"`{one.name.removesuffix('during-heal')}" in text, one.name
