@@ -239,3 +239,42 @@ def test_harm_and_a_wrong_end_are_in_the_row(stage: Any) -> None:
     row = player.play(story.scenario, 1)
     assert row["harm"] == ["ei2, a healthy node, was restarted"]
     assert "ei1: was restarted 2 times, not 1" in row["failures"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ({"live": lambda: ["selfheal-heal@ei1-1-1.service"]}, "a heal goes on"),
+        ({"whole": lambda: False}, "not every member is in"),
+        ({"critical": lambda: ["ei1/memory"]}, "Nagios shows critical: ei1/memory"),
+        ({"incidents": lambda: None}, "the journal cannot be read"),
+        ({"incidents": lambda: [{"incident": "ei1-9", "state": "open"}]}, "incident ei1-9 is open"),
+    ],
+)
+def test_rest_is_nothing_that_goes_on_is_ill_or_is_open(stage: Any, spoil: dict[str, Any], why: str) -> None:
+    player, fake = stage(memory())
+    assert player.unrest(fake) == ""
+    vars(fake).update(spoil)
+    assert why in player.unrest(fake)
+
+
+def test_a_member_that_is_not_back_is_no_end(stage: Any) -> None:
+    story = memory()
+    player, fake = stage(story)
+    fake.runs_seen = [{"node": "ei1", "phase": "soak", "outcome": "healed"}]
+    assert player.looks_over(story.scenario, fake, BEGIN)
+    fake.rotation = lambda: {"extlb1": {"ei1": True}, "extlb2": {"ei1": False}}
+    assert not player.looks_over(story.scenario, fake, BEGIN)
+    fake.rotation = dict
+    assert not player.looks_over(story.scenario, fake, BEGIN)
+    fake.live = lambda: None
+    assert not player.looks_over(story.scenario, fake, BEGIN)
+
+
+def test_who_is_called_is_read_from_nagios_since_the_begin(stage: Any) -> None:
+    story = memory()
+    story.calls("ei2", BEGIN + 20)
+    story.calls("ei3", BEGIN - 20)
+    player, fake = stage(story)
+    fake.clock.now = BEGIN + 30
+    assert player.called(fake, BEGIN) == {"ei2"}
