@@ -98,6 +98,7 @@ class Player:
         wrong = failures(scenario, record, driver.farm)
         rows = heals(scenario, record, driver.farm, seed)
         write_json(driver.out / "journal.json", dict(record.journal))
+        write_json(driver.out / "played.json", {"begin": record.begin, "end": record.end, "steps": dict(record.played)})
         hands.clean(scenario)
         if restless := self.restless(driver):
             wrong.append(f"left behind, {QUIET_SECONDS:g} s after everything was mended: {restless}")

@@ -31,6 +31,7 @@ NODES = ("ei1", "ei2", "ei3", "extlb1", "extlb2")
 #: Words that the journal writes beside the reasons of the plan: how an alert or an incident ended.
 ENDS = ("recovered", "stale")
 SEEDS = 3
+BROKEN = (CampaignError, JudgeError, LabError, subprocess.SubprocessError, OSError)
 
 
 def load(folder: Path = FOLDER) -> list[Scenario]:
@@ -101,6 +102,20 @@ def lab_down() -> None:
     subprocess.run(["lab/down"], cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
 
 
+def broken(scenario: Scenario, seed: int, error: Exception) -> dict[str, Any]:
+    """The row of a scenario that the player could not bring to its end; the others are played all the same."""
+    return {
+        "name": scenario.name,
+        "seed": seed,
+        "expected": {node: list(one.outcomes) for node, one in scenario.nodes.items()},
+        "failures": [f"was not played to its end: {error}"],
+        "harm": [],
+        "seconds": 0.0,
+        "heals": [],
+        "played": False,
+    }
+
+
 def play_all(lab: Lab, scenarios: Sequence[Scenario], seeds: Sequence[int], out: Path, mine: bool) -> list[Any]:
     """Every scenario with every seed. The report is written after each, so that a long run shows where it is."""
     from .scenario_play import Player
@@ -110,7 +125,10 @@ def play_all(lab: Lab, scenarios: Sequence[Scenario], seeds: Sequence[int], out:
     begin = time.monotonic()
     for seed in seeds:
         for one in scenarios:
-            done = player.play(one, seed)
+            try:
+                done = player.play(one, seed)
+            except BROKEN as error:
+                done = broken(one, seed, error)
             played.append(done)
             say(f"{one.name}, seed {seed}: {'well' if not done['failures'] else 'NOT as it must be'}")
             write_json(out / "report.json", report(played, bars(played), time.monotonic() - begin))
@@ -153,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lab_up()
         played = play_all(lab, scenarios, range(options.seed, options.seed + options.seeds), OUT, mine)
-    except (CampaignError, JudgeError, LabError, subprocess.SubprocessError) as error:
+    except BROKEN as error:
         print(f"scenarios: {error}", file=sys.stderr)
         return 2
     finally:

@@ -101,10 +101,25 @@ def test_a_farm_that_does_not_come_to_rest_is_made_anew_before_the_next(stage: d
 @pytest.mark.parametrize(
     "error", [LabError("no machine"), subprocess.CalledProcessError(1, "lab/up"), CampaignError("no judge")]
 )
-def test_what_cannot_be_played_is_exit_code_two_and_the_lab_goes(stage: dict[str, Any], error: Exception) -> None:
+def test_a_player_that_breaks_down_fails_its_scenario_and_goes_on_with_the_next(
+    stage: dict[str, Any], capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
     FakePlayer.breaks = error
+    assert scenarios.main([*ONLY, "--seeds", "1"]) == 1
+    assert stage["done"] == ["up", "down", "up fast", "down", "up fast", "down"]
+    made = json.loads((stage["out"] / "report.json").read_text())
+    assert [one["failures"] for one in made["scenarios"]] == [[f"was not played to its end: {error}"]] * 2
+
+
+def test_a_lab_that_does_not_start_is_exit_code_two_and_it_goes(
+    stage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise subprocess.CalledProcessError(1, "lab/up")
+
+    monkeypatch.setattr(scenarios, "lab_up", fails)
     assert scenarios.main([*ONLY, "--seeds", "1"]) == 2
-    assert stage["done"] == ["up", "down"]
+    assert stage["done"] == ["down"]
 
 
 # What the hands do at the end, and to the monitor
