@@ -52,6 +52,11 @@ if enabled ei.service && [ "${pid:-0}" -gt 0 ]; then
 fi
 if [ -e /var/lib/ei/lab-fill ]; then rm -f /var/lib/ei/lab-fill; echo disk; fi
 if systemctl is-active -q lab-cpu-burst.service; then systemctl stop lab-cpu-burst.service; echo cpu_burst; fi
+wrong=/run/systemd/system/nagios-nrpe-server.service.d/lab-check-wrong.conf
+if [ -e "$wrong" ]; then
+    rm -rf "$wrong" /run/lab-check-wrong
+    systemctl daemon-reload && systemctl restart nagios-nrpe-server.service && echo check_wrong
+fi
 for pair in ei.service=killed keepalived.service=keepalived_killed haproxy.service=haproxy_stopped \
         nagios-nrpe-server.service=nrpe_down; do
     unit=${pair%=*}
@@ -63,6 +68,24 @@ done
 exit 0
 """
 )
+
+# A colon is missing in the thresholds of the memory check, which then alarms when there is too MUCH memory: the
+# classic mistake of this plugin. Its numbers stay true. All of it is below /run, so that a reboot ends it.
+WRONG_CHECK = r"""
+set -e; umask 022
+wrong=/run/lab-check-wrong; unit=/run/systemd/system/nagios-nrpe-server.service.d
+rm -rf $wrong; mkdir -p $wrong $unit
+cp /etc/nagios/nrpe.d/*.cfg $wrong/
+sed -i '/^command\[check_memory\]=/s/%:/%/g' $wrong/selfheal_agent.cfg
+if cmp -s /etc/nagios/nrpe.d/selfheal_agent.cfg $wrong/selfheal_agent.cfg; then
+    echo 'its memory check has no threshold with a colon' >&2; exit 1
+fi
+sed "s|^include_dir=.*|include_dir=$wrong/|" /etc/nagios/nrpe.cfg > $wrong/nrpe.conf
+printf '[Service]\nExecStart=\nExecStart=/usr/sbin/nrpe -c %s -f $NRPE_OPTS\n' $wrong/nrpe.conf \
+    > $unit/lab-check-wrong.conf
+systemctl daemon-reload
+systemctl restart nagios-nrpe-server.service
+"""
 
 
 @dataclass(frozen=True)
@@ -250,6 +273,15 @@ FAULTS: dict[str, Fault] = {
             "NRPE is stopped; everything else serves",
             "start of nagios-nrpe-server",
             script("systemctl stop nagios-nrpe-server.service"),
+            NRPE,
+            DISTURBANCE,
+        ),
+        fault(
+            "check_wrong",
+            "a colon is missing in the thresholds of NRPE's memory check: it is CRITICAL because there is enough "
+            "memory, its numbers stay true, and the service is fine",
+            "reboot of the machine; mend puts the thresholds back",
+            script(WRONG_CHECK),
             NRPE,
             DISTURBANCE,
         ),

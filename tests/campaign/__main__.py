@@ -48,7 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--slice", action="store_true", help="only what `make test` runs")
     parser.add_argument("--parts", default=",".join(PARTS), help="only these of: %(default)s")
     parser.add_argument("--keep", action="store_true", help="leave the lab up if this started it")
+    parser.add_argument("--scenarios", action="store_true", help="play the healer's scenarios instead of the campaign")
     options = parser.parse_args(argv)
+    if options.scenarios:
+        from . import scenarios
+
+        short = ["--short", "--seeds", "1"] if options.slice else []
+        return scenarios.main(["--seed", str(options.seed), *short, *(["--keep"] if options.keep else [])])
     lab = Lab.from_env()
     parts = set(options.parts.split(","))
     if not parts <= set(PARTS):

@@ -84,7 +84,7 @@ def log(lab: Lab) -> list[tuple[str, str, str]]:
 
 
 ISSUE = ["memory", "cpu", "disk", "killed", "hung", "errors", "cut", "frozen", "keepalived_killed", "haproxy_stopped"]
-DISTURBANCES = ["load_peak", "cpu_burst", "operator_restart", "nrpe_down"]
+DISTURBANCES = ["load_peak", "cpu_burst", "operator_restart", "nrpe_down", "check_wrong"]
 
 
 def test_the_table_has_every_fault_and_says_how_each_is_undone() -> None:
@@ -103,6 +103,7 @@ def test_the_table_has_every_fault_and_says_how_each_is_undone() -> None:
         ("memory", "say 'memory'"),
         ("errors", "say 'errors'"),
         ("disk", "lab-fill"),
+        ("check_wrong", "check_memory"),
     ],
 )
 def test_a_fault_does_what_it_says_and_is_written_down(lab: PaperLab, name: str, does: str) -> None:
@@ -173,3 +174,18 @@ def test_the_list_names_all(lab: PaperLab, capsys: pytest.CaptureFixture[str]) -
 
 def test_the_document_is_the_table() -> None:
     assert (Path(faults.__file__).parent / "faults.md").read_text() == faults.markdown() + "\n"
+
+
+def test_a_wrong_check_loses_the_colon_of_its_memory_thresholds_and_nothing_else(tmp_path: Path) -> None:
+    line = next(line for line in faults.WRONG_CHECK.splitlines() if line.startswith("sed -i"))
+    checks = tmp_path / "selfheal_agent.cfg"
+    disk = "command[check_disk]=check_disk -w 10% -c 5% -p '/'\n"
+    checks.write_text("command[check_memory]=check_memory -a -b -w 20.0%: -c 10.0%:\n" + disk)
+    subprocess.run(["sh", "-c", f"wrong={tmp_path}; {line}"], check=True)
+    assert checks.read_text() == "command[check_memory]=check_memory -a -b -w 20.0% -c 10.0%\n" + disk
+
+
+def test_what_a_wrong_check_leaves_is_found_by_mend() -> None:
+    for path in ("/run/lab-check-wrong", "/run/systemd/system/nagios-nrpe-server.service.d"):
+        assert path in faults.WRONG_CHECK
+        assert path in faults.MEND
