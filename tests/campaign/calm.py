@@ -20,6 +20,7 @@ CALM = {
     "cpu_burst": ("ei2", 20.0),
     "operator_restart": ("ei3", 30.0),
     "nrpe_down": ("ei1", 60.0),
+    "check_wrong": ("ei2", 45.0),
 }
 REFUSED = re.compile(r"refused (\w+)")
 

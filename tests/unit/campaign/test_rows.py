@@ -167,7 +167,7 @@ def test_a_cause_that_was_planned_and_never_came_is_missed() -> None:
         ("slow", (0, 3, 0, 0, 0)),
         ("moves", (0, 0, 10, 0, 0)),
         ("kills", (0, 0, 0, 14, 0)),
-        ("calm", (0, 0, 0, 0, 4)),
+        ("calm", (0, 0, 0, 0, 5)),
     ],
 )
 def test_a_part_alone_is_that_part_alone(part: str, left: tuple[int, ...]) -> None:
