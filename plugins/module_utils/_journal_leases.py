@@ -115,7 +115,11 @@ def _storm(journal: Journal, attempt: Mapping[str, Any], now: float) -> bool:
     )  # fmt: skip
     if told_so:
         return True
-    opened = journal.rows("SELECT node, layer FROM incidents WHERE state = 'open' AND opened_at > ?", since)
+    # The healer opens incidents for symptoms too; an illness of its own is one that the plan has admitted.
+    opened = journal.rows(
+        "SELECT node, layer FROM incidents WHERE state = 'open' AND opened_at > ?"
+        " AND EXISTS (SELECT 1 FROM attempts WHERE attempts.incident = incidents.id)", since,
+    )  # fmt: skip
     nodes = {item["node"] for item in opened} | {attempt["node"]}
     layer = {item["node"] for item in opened if item["layer"] == attempt["layer"]} | {attempt["node"]}
     return bool(len(layer) >= limits.get("storm_layer", 2) or len(nodes) >= limits.get("storm_farm", 3))
