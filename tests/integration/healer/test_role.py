@@ -65,7 +65,7 @@ class Written:
             "healer_nagios_objects": str(self.settings / "nagios.cfg"), "healer_nagios_plugins": str(folder),
             "healer_nagios_contact_groups": ["nobody"], "healer_nagios_nodes": ["ei1"],
             "healer_nagios_freshness_seconds": 2, "__healer_settings": str(self.settings),
-            "__healer_event": f"/usr/bin/python3 -IS {ROLE / 'files/selfheal-event'}",
+            "__healer_event": str(ROLE / "files/selfheal-event"),
             "ansible_python_interpreter": sys.executable,
         }  # fmt: skip
 
