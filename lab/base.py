@@ -165,6 +165,8 @@ def clean(cache: Path = CACHE) -> None:
     if not cache.is_dir():
         return
     with locked(cache / "lock", "builds the base root file system"):
+        for wheels in cache.glob("wheel*"):
+            shutil.rmtree(wheels) if wheels.is_dir() else wheels.unlink()
         for made in [*cache.glob("farm-*"), *cache.glob("base-*")]:
             if in_use(made):
                 raise LabError(f"machines still run over {made}: remove the lab first (lab/down)")

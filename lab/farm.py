@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -32,12 +33,15 @@ SOURCES = (
     "roles/nagios_server",
     "plugins",
 )
+#: And what the healer is made of, where the lab makes one.
+HEALER_SOURCES = ("lab/healer.yml", "playbooks", "roles/healer", "runner/selfheal_cluster", "pyproject.toml")
 #: What belongs to one machine or one run of it; everything else that site.yml wrote is kept.
 OWN = (
     "etc/machine-id", "etc/hostname", "etc/hosts", "etc/ssh/ssh_host_*", "root/.ssh", "root/.ansible",
     "tmp/*", "var/tmp/*", "var/log/journal/*", "var/lib/nagios4/rw/*", "var/lib/nagios4/*.dat",
     "var/lib/nagios4/spool/checkresults/*",
-    "var/lib/selfheal/haproxy.state", "var/lib/selfheal/.ansible/tmp/*",
+    "var/lib/selfheal/haproxy.state", "var/lib/selfheal/.ansible/tmp/*", "var/lib/selfheal/cp/*",
+    "var/lib/selfheal/.ssh/id_*", "var/spool/selfheal/*", "etc/selfheal/known_hosts",
 )  # fmt: skip
 
 
@@ -46,8 +50,17 @@ def asked() -> bool:
     return os.environ.get("LAB_FAST", "") not in ("", "0")
 
 
+def with_healer() -> bool:
+    """Whether the inventory asks for the healer."""
+    settings = ROOT / "lab/inventory/group_vars/all/90-lab.yml"
+    try:
+        return re.search(r"(?m)^lab_healer: *true\b", settings.read_text()) is not None
+    except OSError:
+        return False
+
+
 def _sources() -> Iterator[Path]:
-    for name in SOURCES:
+    for name in SOURCES + (HEALER_SOURCES if with_healer() else ()):
         top = ROOT / name
         yield from (
             [top]
@@ -123,11 +136,14 @@ def _held(lab: Lab) -> bool:
 
 
 def main() -> int:
-    """Command line: ``fresh`` (exit code 0: no playbook needed), ``save SINCE``, ``wait URL``."""
+    """Command line: ``fresh`` (exit code 0: no playbook needed), ``healer`` (0: the lab has one), ``save SINCE``,
+    ``wait URL``."""
     lab, words = Lab.from_env(), sys.argv[1:]
     try:
         if words == ["fresh"]:
             return 0 if made_of_it(lab) else 1
+        if words == ["healer"]:
+            return 0 if with_healer() else 1
         if len(words) == 2 and words[0] == "save":
             started = time.monotonic()
             if save(lab, float(words[1])):
@@ -138,7 +154,7 @@ def main() -> int:
                     f"{words[1]} does not answer, or a node is still held; `lab/down`, then `lab/up` without LAB_FAST"
                 )
         else:
-            raise LabError("usage: python3 -m lab.farm fresh | save SINCE | wait URL")
+            raise LabError("usage: python3 -m lab.farm fresh | healer | save SINCE | wait URL")
     except LabError as error:
         base.say(str(error))
         return 1
