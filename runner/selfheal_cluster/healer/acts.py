@@ -124,10 +124,12 @@ class Acts:
             self._say(f"incident {incident}: {node} needs a human: {text}")
 
     def do_wait(self, act: Act, world: World, now: float) -> None:
-        """Nothing to do yet; said once per reason."""
+        """Nothing to do yet; said once per reason, and kept with the alerts that wait for it."""
         del now
         if world.get("unread"):
             return  # a healer that has only just begun knows no reason yet
+        if act.get("alerts") and act.get("text"):
+            self._books.explain(act["alerts"], clean(str(act["text"]), 300))
         key, reason = str(act.get("incident") or act["node"]), str(act["reason"])
         if self._waiting.get(key) != reason:
             self._waiting[key] = reason

@@ -63,6 +63,10 @@ class Books:
         """What became of alerts."""
         store.attach(self._open(), list(ids), incident, outcome, reason)
 
+    def explain(self, ids: Sequence[str], reason: str) -> None:
+        """Why nothing is done about alerts that wait."""
+        store.explain(self._open(), ids, reason)
+
     def open_incident(self, node: str, layer: str, kind: str | None, reasons: Sequence[str], now: float) -> str:
         """The node's incident, a new one if none is open."""
         return str(store.open_incident(self._open(), node, layer, kind, list(reasons), now))

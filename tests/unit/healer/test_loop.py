@@ -294,3 +294,15 @@ def test_the_spool_vanishes_and_comes_back(tmp_path: Path) -> None:
         f"spool: No such file or directory {tmp_path}/spool", "spool: can be read again",
     ]  # fmt: skip
     assert len(farm.started) == 1
+
+
+def test_why_nothing_is_done_about_an_alert_is_kept_with_it(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    farm.run(healer, 6.0)
+    farm.fresh = False
+    farm.drop("n0-0")
+    farm.run(healer, 30.0)
+    reasons = {row["reason"] for row in farm.rows("SELECT reason FROM alerts WHERE outcome = ''")}
+    assert reasons
+    assert "" not in reasons
