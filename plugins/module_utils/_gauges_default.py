@@ -62,6 +62,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "for_seconds": 30,
         "settle_seconds": 90,
         "kind": "resource",
+        "traffic": True,
         "required": False,
         "alternatives": [
             {"label": "cpu_user", "unit": "ratio", "raise_at": 0.90, "clear_at": 0.75},

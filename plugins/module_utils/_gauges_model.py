@@ -31,6 +31,7 @@ _GAUGE_KEYS = (
     "for_seconds",
     "count",
     "load",
+    "traffic",
     "required",
     "optional",
     "settle_seconds",
@@ -74,6 +75,7 @@ class Gauge(NamedTuple):
     need: int
     of: int
     load: bool
+    traffic: bool
     required: bool
     optional: bool
     settle_seconds: float
@@ -123,6 +125,7 @@ def _gauge(entry: Any, at: str) -> Gauge:
         need=need,
         of=of,
         load=_flag(entry, "load", at, read == "value" and kind == "resource"),
+        traffic=_flag(entry, "traffic", at, False),
         required=_flag(entry, "required", at, True),
         optional=_flag(entry, "optional", at, False),
         settle_seconds=_number(entry, "settle_seconds", at, 0.0, least=0.0),

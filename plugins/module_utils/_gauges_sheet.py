@@ -128,4 +128,5 @@ def record(
         "at": at,
         "age_seconds": None if at is None else now - at,
         "verdict": verdict,
+        **({"traffic": True} if gauge.traffic else {}),
     }

@@ -17,6 +17,10 @@ def check(case: Case) -> Dict[str, Any]:
     holder = _holder(case, peer, mine, other)
     case.serves = holder == case.node
     _own_state(case, mine, holder)
+    if case.serves and _only_traffic(case.verdict) and not case.drill:
+        # Invariant 5: its twin idles, so nothing tells load from illness; the twin would have the same load soon.
+        case.refuse("layer_load", "%s carries the traffic of %s alone, and nothing but its load is high: %s"
+                    % (case.node, case.policy["vip"], "; ".join(case.verdict.get("reasons") or ())))  # fmt: skip
     if not other.get("reachable"):
         case.refuse("peer_unreachable", "%s: %s" % (peer, other.get("error") or "no answer"))
     elif holder == case.node:
@@ -36,6 +40,12 @@ def check(case: Case) -> Dict[str, Any]:
         + [{"resource": "balancer:" + node, "mode": "exclusive"} for node in nodes],
         "slots": 0,
     }
+
+
+def _only_traffic(verdict: Mapping[str, Any]) -> bool:
+    """Faulty by nothing but readings that clients' traffic alone can raise."""
+    bad = [item for item in verdict.get("readings") or () if item.get("verdict") == "faulty"]
+    return verdict.get("verdict") == "faulty" and bool(bad) and all(item.get("traffic") for item in bad)
 
 
 def _seen(case: Case, node: str) -> Seen:
