@@ -188,7 +188,7 @@ def test_there_is_a_hand_for_every_word_of_a_step() -> None:
 def test_what_the_hands_do(step: Step, does: list[str], marks: list[tuple[str, str]]) -> None:
     lab = paper(**{"": ""})
     driver = Driver(lab)
-    Hands(driver).do(step)  # type: ignore[arg-type]
+    Hands(driver).do(step)  # type: ignore[arg-type]  # a fake that has what is used
     assert [line.split(": ")[0] + ": " + " ".join(line.split()[-len(want.split()[1:]) :])
             for line, want in zip(lab.done, does, strict=True)] == does  # fmt: skip
     assert driver.marks == marks
@@ -196,7 +196,7 @@ def test_what_the_hands_do(step: Step, does: list[str], marks: list[tuple[str, s
 
 def test_a_downtime_by_a_human_is_on_host_and_services() -> None:
     lab = paper(**{"": ""})
-    Hands(Driver(lab)).do(Step("downtime", "ei3", seconds=60))  # type: ignore[arg-type]
+    Hands(Driver(lab)).do(Step("downtime", "ei3", seconds=60))  # type: ignore[arg-type]  # a fake that has what is used
     assert "SCHEDULE_HOST_DOWNTIME;ei3;" in lab.done[0]
     assert "SCHEDULE_HOST_SVC_DOWNTIME;ei3;" in lab.done[0]
     assert ";60;operator;" in lab.done[0]

@@ -129,7 +129,7 @@ def test_cleaning_undoes_what_the_scenario_did_and_nothing_else(monkeypatch: pyt
     mended: list[str] = []
     monkeypatch.setattr(faults, "mend_node", lambda lab, node: mended.append(node))
     lab = paper(**{"": ""})
-    Hands(Driver(lab)).clean(SCENARIOS["ill-beside-maintenance"])  # type: ignore[arg-type]
+    Hands(Driver(lab)).clean(SCENARIOS["ill-beside-maintenance"])  # type: ignore[arg-type]  # a fake that has what is used
     assert mended == ["ei1"]
     ready = [line for line in lab.done if line.endswith("sh ei2 ready")]
     assert len(ready) == len(FARM.balancers["ei"])
@@ -140,19 +140,19 @@ def test_a_monitor_reboots_when_its_first_process_is_another_one(monkeypatch: py
     lab = paper(**{"": ""})
     pids = iter([100, 100, None, 200])
     object.__setattr__(lab, "pid", lambda node: next(pids))
-    Hands(Driver(lab)).do(Step("reboot", "monitor"))  # type: ignore[arg-type]
+    Hands(Driver(lab)).do(Step("reboot", "monitor"))  # type: ignore[arg-type]  # a fake that has what is used
     assert lab.done == ["monitor: systemctl --no-block reboot"]
     object.__setattr__(lab, "pid", lambda node: 200)
     monkeypatch.setattr(scenario_monitor, "CONSOLE_SECONDS", 0.0)
     with pytest.raises(LabError, match="did not reboot"):
-        Hands(Driver(lab)).do(Step("reboot", "monitor"))  # type: ignore[arg-type]
+        Hands(Driver(lab)).do(Step("reboot", "monitor"))  # type: ignore[arg-type]  # a fake that has what is used
 
 
 def test_break_and_mend_are_the_labs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[tuple[str, ...]] = []
     monkeypatch.setattr(faults, "mend_node", lambda lab, node: done.append((node,)))
     monkeypatch.setattr(faults, "break_node", lambda lab, node, fault: done.append((node, fault)))
-    hands = Hands(Driver(paper()))  # type: ignore[arg-type]
+    hands = Hands(Driver(paper()))  # type: ignore[arg-type]  # a fake that has what is used
     hands.do(Step("break", "ei1", "memory"))
     hands.do(Step("mend", "ei1"))
     assert done == [("ei1", "memory"), ("ei1",)]
