@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -16,11 +17,12 @@ from typing import Any
 
 import pytest
 
+from selfheal_cluster.healer import config
+from tests.integration.conftest import Lab
 from tests.integration.nagios_fixture import RealNagios, host_object, service_object, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles/healer"
-BASE_WITH_SUDO = sorted(Path("/var/cache/selfheal-lab").glob("base-*/usr/sbin/visudo"))
 PLAY = """
 - hosts: monitor
   connection: local
@@ -136,7 +138,6 @@ def test_the_policies_are_those_of_the_layers(written: Written) -> None:
 
 
 def test_the_healer_takes_its_settings(written: Written) -> None:
-    config = pytest.importorskip("selfheal_cluster.healer.config")
     read = config.load(str(written.settings / "healer.json"))
     assert read.monitor_host == "monitor" and read.poll_seconds == 4
     assert read.nagios["url"] == "http://10.213.77.10/nagios4/cgi-bin"
@@ -171,27 +172,28 @@ def test_sudo_starts_heals_and_nothing_else(written: Written, arguments: str, al
     assert rule(written)(arguments) is allowed
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not BASE_WITH_SUDO, reason="needs root and the lab's base, which has sudo")
-def test_sudo_can_read_the_rule(written: Written) -> None:
-    root = BASE_WITH_SUDO[-1].parents[2]
-    said = subprocess.run(
-        ["chroot", str(root), "/usr/sbin/visudo", "-cf", "-"],
-        input=written.text("sudoers"), text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert said.returncode == 0, said.stdout + said.stderr
+def on_monitor(lab: Lab, text: str, script: str) -> str:
+    """Run a script on the lab's monitor with this text in the file $FILE; what it said, if it did not like it."""
+    packed = base64.b64encode(text.encode()).decode()
+    done = lab.on("monitor", f"FILE=$(mktemp -d)/unit; echo {packed} | base64 -d > $FILE; {script}")
+    return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.lab
+def test_sudo_can_read_the_rule(lab: Lab, written: Written) -> None:
+    assert on_monitor(lab, written.text("sudoers"), "visudo -cf $FILE") == ""
+    assert on_monitor(lab, "selfheal ALL=(root) NOPASSWD: [", "visudo -cf $FILE") != ""
+
+
+@pytest.mark.lab
 @pytest.mark.parametrize("unit", ["selfheal.service", "selfheal-heal@.service"])
-def test_systemd_understands_the_units(written: Written, tmp_path: Path, unit: str) -> None:
+def test_systemd_understands_the_units(lab: Lab, written: Written, unit: str) -> None:
     # The program itself is not on this machine.
     text = written.text(unit).replace("/opt/selfheal/venv/bin/python", "/usr/bin/python3")
-    target = tmp_path / unit.replace("@.", "@ei1-20261125-023000-1a2b-1.")
-    target.write_text(text)
-    said = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", target], text=True, capture_output=True, check=False
-    )
-    assert not [line for line in said.stderr.splitlines() if unit.split(".")[0].rstrip("@") in line], said.stderr
+    name = unit.replace("@.", "@ei1-20261125-023000-1a2b-1.")
+    script = f"mv $FILE $(dirname $FILE)/{name} && cd $(dirname $FILE) && systemd-analyze verify --man=no ./{name}"
+    assert on_monitor(lab, text, script) == ""
+    assert on_monitor(lab, text.replace("ExecStart=", "ExecStart=no/such/"), script) != ""
 
 
 def test_heals_can_gain_no_rights_and_the_healer_can(written: Written) -> None:
