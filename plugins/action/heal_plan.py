@@ -27,6 +27,13 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json imp
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import PolicyError
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
 
+ORIGIN = "SELFHEAL_ORIGIN"  # set by the unit of a heal that the healer starts, and by nobody else
+
+
+def origin_of(environment: Mapping[str, str]) -> str:
+    """Who began this heal: in mode approve only a person's own heal needs no approval."""
+    return "healer" if environment.get(ORIGIN) == "healer" else "hand"
+
 
 class ActionModule(ActionBase):
     """Everything that decides is in module_utils; here only variables are read and the module is called."""
@@ -90,6 +97,7 @@ class ActionModule(ActionBase):
             nagios=_nagios(hostvars, [journal, *groups.get("monitor", []), *groups["all"]]),
             addresses=addresses,
             controller={"node": socket.gethostname(), "host": own},
+            origin=origin_of(os.environ),
         )
         path = self._task.args.get("journal") or _variable(hostvars, journal, "selfheal_journal") or asked["journal"]
         return {

@@ -80,12 +80,12 @@ def dispatch(world: Row, now: float) -> List[Act]:
 
 def _over(view: View, incident: Row) -> bool:
     """Is the illness over, and is it sure that nothing of ours keeps the node out of traffic?"""
-    if not view.well(incident) or view.by_hand(incident):
-        return False
+    if not view.well(incident) or view.by_hand(incident) or incident["id"] in view.taken:
+        return False  # what a person has taken ends by that person's word
     tried = view.tried(incident)
     if all(item.get("outcome") in SETTLED for item in tried):
         return True
-    if incident["id"] in view.taken or tried[-1].get("outcome") not in UNFINISHED + LEFT:
+    if tried[-1].get("outcome") not in UNFINISHED + LEFT:
         return False
     # An attempt that did not end well may have left a hold. Only a plan on live truth since then knows: were the node
     # held by this incident, the plan would have lifted these refusals and admitted its return.

@@ -76,7 +76,9 @@ def _outcome(view: View, alert: Mapping[str, Any]) -> str:
     if (all(item.get("verdict") == "ok" for item in own) if own else verdict == "ok") and verdict != "faulty":
         healed = view.healed_at(node)
         return "stale" if healed is not None and at <= healed else "recovered"
-    if verdict == "suspect" and view.now - at > HINT_SECONDS:
+    used = own or [item for item in view.readings(node) if item.get("service")]
+    known = all(item.get("verdict") in ("ok", "suspect") for item in used)
+    if verdict == "suspect" and known and view.now - at > HINT_SECONDS:
         return "stale"
     return ""
 

@@ -104,6 +104,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["hold_seconds"] = sum(state["deadlines"].values()) + 60
     rung = plan.get("restart") or {}
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
+    state["restarted_before"] = (plan.get("resume") or {}).get("phase") in ("restart", "verify", "readmit", "soak")
     state["restart_kind"] = str(rung.get("kind") or "service")
     state["planned"] = list(plan.get("phases") or PHASES)
     state["drain_seconds"] = state["limits"]["drain_seconds"]

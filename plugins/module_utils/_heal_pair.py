@@ -52,9 +52,8 @@ def role_of(state: State, answers: Results) -> str:
 def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
     """The standby draws the address; an ill standby only promises not to take it."""
     state["role"] = role_of(state, seen["keepalived"])
-    own, peer = (instance_of(seen["keepalived"].get(state[key]), state["instance"]) for key in ("node", "peer"))
-    state["park_offset"] = park_offset(own, peer)
-    state["unpark"] = state["role"] == "active" and (own.get("hold") or {}).get("phase") == "parked"
+    state["peer_base"] = instance_of(seen["keepalived"].get(state["peer"]), state["instance"]).get("base_priority")
+    state["unpark"] = False
     enter(state, "shift", now)
     take_part(state, "shift", [_holder(state)])
 
@@ -138,6 +137,10 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
             return
     state["restored_at"] = now
     state["said"] = f"{state['node']} is proven as standby"
+    # By the answer of the node that is well now; when the heal began it may have been too ill to give one.
+    own = instance_of((result or {}).get("answer"), state["instance"])
+    state["park_offset"] = park_offset(own, {"base_priority": state["peer_base"]})
+    state["unpark"] = state["role"] == "active" and (own.get("hold") or {}).get("phase") == "parked"
     twin = seen["members"].get(state["peer"])
     if verdict(members) == "ok" and verdict(twin) != "ok":
         problem(state, because(state["peer"], twin))

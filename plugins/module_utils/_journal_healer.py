@@ -179,6 +179,10 @@ def begin_run(journal: Journal, incident: str, unit: str, now: float) -> int:
                 "lease_taken",
                 "run %s-%d of node %s has not ended" % (other[0]["incident"], other[0]["number"], found[0]["node"]),
             )
+        # A person's word may have come since the healer looked.
+        stop = next((name for name in ("paused", "abort:" + incident, "taken:" + incident) if journal.flag(name)), "")
+        if stop:
+            raise SelfhealError("stopped", "a person has said %s since the healer looked" % stop.partition(":")[0])
         last = journal.rows("SELECT max(number) AS last FROM runs WHERE incident = ?", incident)[0]["last"]
         number = int(last or 0) + 1
         journal.db.execute(

@@ -97,8 +97,9 @@ def _own_state(case: Case, mine: Seen, holder: Optional[str]) -> None:
     hold = instance.get("hold")
     if case.own(hold):
         case.out = True
-    elif _parked(hold) and holder == case.node:
-        case.notes.append("%s keeps the address under a parked hold, which this heal ends" % case.node)
+    elif _parked(hold) and holder is not None:
+        # Nobody's work any more, wherever the address is by now: this heal ends it.
+        case.notes.append("%s has the parked hold of an earlier heal, which this heal ends" % case.node)
     elif hold:
         case.refuse("human_hold", "%s is held for incident %s, which is not open for it"
                     % (case.node, hold.get("incident")))  # fmt: skip

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -41,6 +42,14 @@ Params = Mapping[str, Any]
 Runner = Callable[[List[str]], str]
 
 
+# systemctl gives up by itself after 25 s and says so in its own words; systemd may have the job all the same.
+_NO_ANSWER = re.compile(
+    r"timed out|reset by peer|not connected|not receive a reply|Broken pipe|Connection terminated",
+    re.IGNORECASE,
+)
+ANSWER_SECONDS = 20
+
+
 class Unanswered(SelfhealError):
     """The command was given and nobody said what became of it."""
 
@@ -48,15 +57,17 @@ class Unanswered(SelfhealError):
 def run(argv: List[str]) -> str:
     """One command, its text; an error is a reason of its own."""
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as exc:
-        raise Unanswered("not_restartable", "{} did not end in 30 s".format(" ".join(argv))) from exc
+        raise Unanswered("not_restartable", "{} did not end in {} s".format(" ".join(argv), ANSWER_SECONDS)) from exc
     except OSError as exc:
         raise SelfhealError("not_restartable", "{} could not be run: {}".format(" ".join(argv), exc)) from exc
     if done.returncode:
-        raise SelfhealError(
-            "not_restartable", "{}: {}".format(" ".join(argv), (done.stderr or done.stdout).strip()[:300])
-        )
+        text = (done.stderr or done.stdout).strip()[:300]
+        error = Unanswered if _NO_ANSWER.search(text) else SelfhealError
+        raise error("not_restartable", "{}: {}".format(" ".join(argv), text))
     return done.stdout
 
 

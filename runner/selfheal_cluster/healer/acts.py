@@ -49,6 +49,10 @@ class Acts:
                 if exc.reason == "no_journal":
                     raise
                 failed = f"{name} of {act.get('incident') or act.get('node')}: {exc.message}"
+            except OSError:
+                raise
+            except Exception as exc:  # a bug in one act must not keep the others from being done
+                failed = f"bug in {name} of {act.get('incident') or act.get('node')}: {type(exc).__name__}: {exc}"
         if failed:
             self._troubles.begin("act", failed)
         else:

@@ -129,12 +129,12 @@ class Healer:
             return
         bad = [{"id": name, "reason": why} for name, why in batch.bad.items()]
         self.books.take_in(batch.alerts + bad, now)
+        for alert in batch.alerts:  # the good ones first: what is wrong with the others must not keep them
+            self.spool.remove(alert["id"])
+            self.say(f"alert: {told.alert_words(alert)}")
         for name, why in batch.bad.items():
             self.spool.set_aside(name)
             self.say(f"spool: {name} is no alert and was moved to bad/: {why}")
-        for alert in batch.alerts:
-            self.spool.remove(alert["id"])
-            self.say(f"alert: {told.alert_words(alert)}")
         self._alerted = self._alerted or bool(batch.alerts)
         done = {alert["id"] for alert in batch.alerts} | set(batch.bad)
         self.left_over = [name for name in names if name not in done]

@@ -25,6 +25,7 @@ from selfheal_cluster.playbook import environment
 
 PLAYBOOK = "selfheal.cluster.heal"
 IDENT = "heal"
+ORIGIN = "SELFHEAL_ORIGIN"  # the action plugin heal_plan reads it
 DROPPED = ("ANSIBLE_STDOUT_CALLBACK",)  # the runner sets its own, which also writes the events
 
 
@@ -93,6 +94,7 @@ def run_environment(config: Config, folder: Path, base: Mapping[str, str]) -> di
     for name in DROPPED:
         env.pop(name, None)
     env["ANSIBLE_CONFIG"] = config.ansible_config
+    env[ORIGIN] = "healer"  # mode approve: only a heal that a person types needs no approval
     return env
 
 

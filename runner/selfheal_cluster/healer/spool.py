@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ def parse(name: str, data: bytes, read_at: float) -> dict[str, Any]:
             raise ValueError(f"{key} is {str(value)[:60]!r}, no whole number")
         alert[key] = value
     at = content.get("at")
-    if isinstance(at, bool) or not isinstance(at, (int, float)) or not math.isfinite(at) or not 0 < at < 1e11:
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < 1e11:
         raise ValueError(f"at is {str(at)[:60]!r}, no seconds since the epoch")
     # An alert of the future would never be answered by a newer reading.
     alert["at"] = min(float(at), read_at)
@@ -92,7 +91,7 @@ class Spool:
                 data = _content(self.folder / name)
                 if data is not None:
                     batch.alerts.append(parse(name, data, now))
-            except ValueError as exc:
+            except (ValueError, ArithmeticError) as exc:
                 batch.bad[name] = str(exc)
             except OSError as exc:
                 where = batch.bad if exc.errno in (errno.ELOOP, errno.ENXIO) else batch.unread  # a link, a socket
@@ -123,7 +122,8 @@ def oldest(names: list[str], now: float) -> float:
 
 
 def _is_event(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith(".")
+    # selfheal-event writes digits; a name that is no ASCII could not even be kept in the journal.
+    return name.endswith(SUFFIX) and not name.startswith(".") and name.isascii()
 
 
 def _content(path: Path) -> bytes | None:

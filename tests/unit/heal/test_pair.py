@@ -198,7 +198,8 @@ def test_a_parked_hold_of_the_ill_node_is_lifted_before_the_peer_lets_go() -> No
     assert acting(state) == {"shift": ["lb2"]}  # not the ill node
     state = play(play(state, "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": OK})
     state = play(state, "restart", {"lb1": {**OK, "restarted": True}})
-    state = play(state, "verify", {"lb1": OK}, members=MEMBERS)
+    proven = {**OK, "answer": instance("BACKUP", False, hold={"incident": "closed", "epoch": 5, "phase": "parked"})}
+    state = play(state, "verify", {"lb1": proven}, members=MEMBERS)
     assert acting(state) == {"pay": ["lb1"]}
     assert acting(play(state, "pay", {"lb1": {"skipped": True}}, unpark={"lb1": OK})) == {"readmit": ["lb2"]}
     assert play(state, "pay", {}, unpark={"lb1": LOST})["outcome"] == "left_out"
@@ -209,3 +210,22 @@ def test_an_address_is_parked_with_no_more_than_it_needs() -> None:
     assert pair.park_offset({"base_priority": 150}, {"base_priority": 100}) == 51
     assert pair.park_offset({"base_priority": 100}, {"base_priority": 150}) == 1
     assert pair.park_offset({}, {"base_priority": 100}) == 0
+
+
+def test_a_parked_hold_is_found_also_if_the_ill_node_could_not_answer_at_first() -> None:
+    seen = {"lb1": LOST, "lb2": instance("BACKUP", False, base_priority=150)}
+    state = pair_heal(seen, policy={"preferred": "lb2", "home": "never"})
+    state = play(play(state, "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": LOST})
+    state = play(state, "restart", {"lb1": {**OK, "restarted": True}})
+    hold = {"incident": "closed", "epoch": 5, "phase": "parked"}
+    proven = {**OK, "answer": instance("BACKUP", False, hold=hold, base_priority=100)}
+    state = play(state, "verify", {"lb1": proven}, members=MEMBERS)
+    assert acting(state) == {"pay": ["lb1"]}
+    assert state["park_offset"] == 1
+
+
+def test_a_pair_whose_node_may_have_been_restarted_does_not_go_back() -> None:
+    state = pair_heal(resume={"phase": "restart", "epoch": 6, "since_epoch": 6})
+    state = play(state, "shift", {"lb2": refused("not_moved")})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}

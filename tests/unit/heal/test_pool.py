@@ -231,3 +231,20 @@ def test_a_witness_is_as_old_as_its_word_not_as_the_step_that_judged_it(said: di
 @pytest.mark.parametrize("resume", [None, {"phase": "restart", "epoch": 5, "since_epoch": 3}])
 def test_a_restart_counts_from_the_first_attempt_that_this_one_rolls_forward(resume: Any) -> None:
     assert pool_heal(resume=resume)["since_epoch"] == (3 if resume else 7)
+
+
+@pytest.mark.parametrize("phase", ["restart", "verify", "readmit", "soak"])
+def test_a_node_that_an_interrupted_run_may_have_restarted_is_not_given_back_unverified(phase: str) -> None:
+    """Invariant 10: the way back is safe only if nothing was restarted, and that is not known here."""
+    state = pool_heal(resume={"phase": phase, "epoch": 5, "since_epoch": 5})
+    lost = play(state, "shift", {"lb1": OK, "lb2": LOST})
+    assert lost["outcome"] == "left_out"
+    assert acting(lost) == {"release": ["monitor"]}
+    assert lost["problems"]
+    stopped = play(play(state, "shift", BOTH), "drain", BOTH, lease={"monitor": {"held": True, "stop": "pause"}})
+    assert stopped["outcome"] == "left_out"
+
+
+def test_a_run_that_died_before_its_restart_goes_back_as_ever() -> None:
+    state = pool_heal(resume={"phase": "evidence", "epoch": 5, "since_epoch": 5})
+    assert acting(play(state, "shift", {"lb1": OK, "lb2": LOST})) == {"undo": ["lb1", "lb2"]}

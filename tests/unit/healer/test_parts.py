@@ -295,3 +295,17 @@ def test_old_runs_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     assert results.prune(str(tmp_path), ["ei1-x-1"], kept=3) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ei1-x-1", "ei1-x-5", "ei1-x-6", "ei1-x-7", "notes"]
+
+
+@pytest.mark.parametrize("at", ["1" + "0" * 400, "1e400", "NaN", "-1"])
+def test_a_time_that_is_none_is_a_bad_file_and_stops_nobody(tmp_path: Path, at: str) -> None:
+    text = '{"v":1,"at":%s,"host":"ei1","service":null,"state":"DOWN","type":"HARD","attempt":1,"event_id":1}' % at
+    (tmp_path / "00000000000000000001-1.event").write_text(text)
+    batch = spool.Spool(str(tmp_path)).read(1000.0)
+    assert list(batch.bad) == ["00000000000000000001-1.event"]
+
+
+def test_a_name_that_cannot_be_kept_is_no_event(tmp_path: Path) -> None:
+    (tmp_path / "00000000000000000001-1.event").write_text("{}")
+    (tmp_path / os.fsdecode(b"\xff.event")).touch()
+    assert spool.Spool(str(tmp_path)).names() == ["00000000000000000001-1.event"]

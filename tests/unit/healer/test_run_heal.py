@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.action.heal_plan import origin_of
 from selfheal_cluster.healer import run_heal
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.config import load
@@ -103,3 +104,10 @@ def test_only_two_hundred_runs_are_kept_and_never_one_that_lives(tmp_path: Path)
     assert len(kept) == 202
     assert {"old-x-1", "old-x-205", name} <= kept
     assert "old-x-5" not in kept
+
+
+def test_a_heal_of_the_healer_says_whose_it_is(tmp_path: Path) -> None:
+    """Mode approve: what the healer starts waits for a person's word, what a person types does not."""
+    env = run_heal.run_environment(load(str(place(tmp_path)[0])), tmp_path, {})
+    assert origin_of(env) == "healer"
+    assert origin_of({}) == "hand"

@@ -262,3 +262,13 @@ def test_a_machine_without_a_unit_can_be_rebooted_and_only_that(tmp_path: Path) 
     assert once(tmp_path, systemd, service="")["reason"] == "not_restartable"
     assert once(tmp_path, systemd, service="", kind="reboot")["rebooting"]
     assert systemd.did("systemctl", "show") == 0
+
+
+@pytest.mark.parametrize("said", ["Failed to restart ei.service: Connection timed out", "Connection reset by peer"])
+def test_a_bus_that_gives_up_is_no_refusal(said: str) -> None:
+    """systemctl ends before our own limit does (25 s), and systemd may have the job all the same."""
+    with pytest.raises(_restart.Unanswered):
+        _restart.run(["sh", "-c", f"echo '{said}' >&2; exit 1"])
+    with pytest.raises(SelfhealError) as error:
+        _restart.run(["sh", "-c", "echo 'Unit ei.service is masked.' >&2; exit 1"])
+    assert not isinstance(error.value, _restart.Unanswered)
