@@ -100,7 +100,7 @@ def run_environment(config: Config, folder: Path, base: Mapping[str, str]) -> di
 
 def run(config: Config, folder: Path, node: str, incident: str) -> int:
     """The heal itself, to its end."""
-    import ansible_runner  # type: ignore[import-untyped]  # it ships no types
+    import ansible_runner
 
     env = run_environment(config, folder, os.environ)
     # The runner adds its own environment to that of the playbook, and writes all of it down: only ours may be there.

@@ -232,8 +232,6 @@ def service(nagios: RealNagios, name: str) -> dict[str, str]:
 
 
 def test_nagios_drops_alerts_and_notices_a_silent_healer(written: Written, nagios: RealNagios) -> None:
-    if not (ROLE / "files/selfheal-event").exists():
-        pytest.skip("needs selfheal-event")
     nagios.passive("ei1", "disk /", 2, "full")
     found = wait_for(lambda: list((written.folder / "spool").glob("*.event")), what="the alert of the service")
     alert = json.loads(found[0].read_text())
