@@ -132,6 +132,11 @@ def established(answer: Answer, at: float) -> bool:
     return answer.error in ("reset", "closed", "timeout") and answer.sent + CONNECT_SECONDS < at
 
 
+def stood_before(answer: Answer, at: float) -> bool:
+    """A failure on a connection that was there before this move: a kept one, or the first request of a long one."""
+    return is_cut(answer) or (answer.new and established(answer, at))
+
+
 def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[str, Any]]:
     """Every move of the address, by who answered new connections, and what clients felt of it.
 
@@ -153,7 +158,7 @@ def changes(answers: Sequence[Answer], begin: float, end: float) -> list[dict[st
                 "to": after.balancer,
                 "gap": round(longest_gap(near, early, late), 4) if near else 0.0,
                 "failed_new": sum(answer.new and not established(answer, after.sent) for answer in bad),
-                "cut": sum(is_cut(answer) or (answer.new and established(answer, after.sent)) for answer in bad),
+                "cut": sum(stood_before(answer, after.sent) for answer in bad),
             }
         )
     return found
@@ -203,7 +208,7 @@ def failed_at(answer: Answer) -> float:
 def _cut_by(answer: Answer, at: float) -> bool:
     """Whether this move of the address ended the established connection of the request."""
     near = at - MOVE_SECONDS <= answer.sent <= at + MOVE_SECONDS or answer.sent <= at <= answer.done
-    return near and (is_cut(answer) or (answer.new and established(answer, at)))
+    return near and stood_before(answer, at)
 
 
 def count(incident: Incident, answers: Sequence[Answer]) -> None:

@@ -21,13 +21,11 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _policy
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan import without_journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_owner import dead_runs, whoami
-from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ASKED
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ASKED, ORIGIN
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import Once, journal_host, own_hosts
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import PolicyError
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
-
-ORIGIN = "SELFHEAL_ORIGIN"  # set by the unit of a heal that the healer starts, and by nobody else
 
 
 def origin_of(environment: Mapping[str, str]) -> str:

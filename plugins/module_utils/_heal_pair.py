@@ -53,7 +53,6 @@ def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
     """The standby draws the address; an ill standby only promises not to take it."""
     state["role"] = role_of(state, seen["keepalived"])
     state["peer_base"] = instance_of(seen["keepalived"].get(state["peer"]), state["instance"]).get("base_priority")
-    state["unpark"] = False
     enter(state, "shift", now)
     take_part(state, "shift", [_holder(state)])
 

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+# In the environment of a heal that the healer starts, and of no other: the action plugin reads it.
+ORIGIN = "SELFHEAL_ORIGIN"
+
 ASKED: Dict[str, Any] = {
     "node": {"type": "str"},
     "reason": {"type": "str", "choices": ["", "drill"], "default": ""},

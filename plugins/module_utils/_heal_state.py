@@ -178,8 +178,13 @@ def by_verdict(results: Results, hosts: Iterable[str], *wanted: str) -> List[str
 
 def at_of(result: Mapping[str, Any], earliest: float, now: float) -> float:
     """The time that the target gives for its act, if its clock is plausible, else now."""
-    at = result.get("at")
-    return float(at) if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5 else now
+    at = _plausible(result.get("at"), earliest, now)
+    return now if at is None else at
+
+
+def _plausible(at: Any, earliest: float, now: float) -> Optional[float]:
+    """A time that a clock in step with the controller's can have given within this phase, else None."""
+    return float(at) if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5 else None
 
 
 def said_at(result: Mapping[str, Any], earliest: float, now: float) -> float:
@@ -189,9 +194,9 @@ def said_at(result: Mapping[str, Any], earliest: float, now: float) -> float:
     counts only if that clock is plausible.
     """
     for name in ("reached_at", "at"):
-        at = result.get(name)
-        if isinstance(at, (int, float)) and earliest - 1.0 <= float(at) <= now + 0.5:
-            return float(at)
+        at = _plausible(result.get(name), earliest, now)
+        if at is not None:
+            return at
     return earliest
 
 

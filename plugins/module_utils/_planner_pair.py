@@ -142,7 +142,7 @@ def _active_peer(case: Case, peer: str, other: Seen) -> None:
 
 def _parked(hold: Optional[Mapping[str, Any]]) -> bool:
     """The end of an earlier heal whose home policy left the address where it was: nobody's work any more."""
-    return bool(hold) and (hold or {}).get("phase") == "parked"
+    return (hold or {}).get("phase") == "parked"
 
 
 def _peer_holds(case: Case, peer: str, instance: Mapping[str, Any]) -> None:

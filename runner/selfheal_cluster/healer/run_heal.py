@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ORIGIN
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from selfheal_cluster.errors import CliError
 from selfheal_cluster.healer import results
@@ -25,7 +26,6 @@ from selfheal_cluster.playbook import environment
 
 PLAYBOOK = "selfheal.cluster.heal"
 IDENT = "heal"
-ORIGIN = "SELFHEAL_ORIGIN"  # the action plugin heal_plan reads it
 DROPPED = ("ANSIBLE_STDOUT_CALLBACK",)  # the runner sets its own, which also writes the events
 
 

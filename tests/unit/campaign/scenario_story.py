@@ -94,6 +94,13 @@ class Story:
         self.out.append((node, "MAINT", begin + 3, begin + 22))
         self.started.append((node, begin + 8))
 
+    def healed_balancer(self, node: str) -> None:
+        """The same of a balancer, but for where the address was meanwhile."""
+        self.ill(node, service="http")
+        self.incident(node, "healed")
+        self.attempt(node, "healed")
+        self.started.append((node, 1024.0))
+
     def samples(self) -> list[Sample]:
         found: list[Sample] = [*self.probes]
         for node in (*MEMBERS, *PAIR):

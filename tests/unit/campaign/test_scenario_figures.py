@@ -83,10 +83,7 @@ def test_two_that_are_ill_at_once_have_their_own_figures() -> None:
 
 def test_the_figures_of_a_pair_come_from_who_answers_at_the_address() -> None:
     made = Story(SCENARIOS["active-haproxy-stopped"])
-    made.ill("extlb1", service="http")
-    made.incident("extlb1", "healed")
-    made.attempt("extlb1", "healed")
-    made.started.append(("extlb1", 1024.0))
+    made.healed_balancer("extlb1")
     made.holders = [(0.0, "extlb1"), (1018.0, "extlb2"), (1040.0, "extlb1")]
     assert heals(made.scenario, made.record(), FARM, 1)[0]["gauge_to_safe"] == 5.0
 

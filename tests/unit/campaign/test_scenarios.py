@@ -101,10 +101,7 @@ def two() -> Story:
 
 def pair() -> Story:
     story = Story(SCENARIOS["active-haproxy-stopped"])
-    story.ill("extlb1", service="http")
-    story.incident("extlb1", "healed")
-    story.attempt("extlb1", "healed")
-    story.started.append(("extlb1", 1024.0))
+    story.healed_balancer("extlb1")
     story.holders = [(0.0, "extlb1"), (1002.0, "extlb2"), (1040.0, "extlb1")]
     story.silent.append(("extlb1", 1001, 1025))
     return story
@@ -112,10 +109,7 @@ def pair() -> Story:
 
 def standby() -> Story:
     story = Story(SCENARIOS["standby-ill"])
-    story.ill("extlb2", service="http")
-    story.incident("extlb2", "healed")
-    story.attempt("extlb2", "healed")
-    story.started.append(("extlb2", 1024.0))
+    story.healed_balancer("extlb2")
     return story
 
 

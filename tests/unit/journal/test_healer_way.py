@@ -57,6 +57,15 @@ def kinds(acts: list[dict[str, Any]]) -> list[str]:
     return [act["act"] for act in acts]
 
 
+def admitted(journal: Journal, ill: dict[str, Any]) -> tuple[dict[str, str], str, dict[str, Any]]:
+    """A heal of ei1 whose run was started and whose plan was admitted: units, incident, and the decision."""
+    units: dict[str, str] = {}
+    for _ in range(2):
+        carry_out(journal, dispatch(world(journal, NOW, ill, units), NOW), units, NOW)
+    incident = healer.world(journal, NOW)["incidents"][0]["id"]
+    return units, incident, journal.decide({**question(), "incident": incident}, NOW + 2)
+
+
 def test_forty_alerts_one_heal(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
         units: dict[str, str] = {}
@@ -88,12 +97,8 @@ def test_forty_alerts_one_heal(tmp_path: Path) -> None:
 def test_a_healer_that_was_killed_goes_on(tmp_path: Path) -> None:
     """The unit is gone in the middle of a heal, its lease lives on: one successor, at once, under the same incident."""
     with new(tmp_path) as journal:
-        units: dict[str, str] = {}
         ill = farm(NOW, ei1="faulty")
-        for _ in range(2):
-            carry_out(journal, dispatch(world(journal, NOW, ill, units), NOW), units, NOW)
-        incident = healer.world(journal, NOW)["incidents"][0]["id"]
-        heal = journal.decide({**question(), "incident": incident}, NOW + 2)
+        units, incident, heal = admitted(journal, ill)
         extend(journal, incident, heal["epoch"], "shift", 60, NOW + 5)
         units.clear()
     with Journal(str(tmp_path / "journal.db")) as journal:
@@ -129,12 +134,8 @@ def test_a_refusal_is_remembered(tmp_path: Path) -> None:
 
 def test_a_person_settles_a_left_out_incident(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
-        units: dict[str, str] = {}
         ill = farm(NOW, ei1="faulty")
-        for _ in range(2):
-            carry_out(journal, dispatch(world(journal, NOW, ill, units), NOW), units, NOW)
-        incident = healer.world(journal, NOW)["incidents"][0]["id"]
-        heal = journal.decide({**question(), "incident": incident}, NOW + 2)
+        units, incident, heal = admitted(journal, ill)
         release(journal, incident, heal["epoch"], "left_out", {}, NOW + 60)
         units.clear()
         later = farm(NOW + 69, ei1="faulty")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +19,12 @@ from selfheal_cluster import view as views
 from selfheal_cluster.page import incident_page, judged
 from selfheal_cluster.page.duty import duties, verdict
 from tests.unit.journal.helpers import NOW, new, question
+from tests.unit.pages import read
 
-VOID = {"meta"}
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "strong", "ul", "li", "div", "table",
     "thead", "tbody", "tr", "th", "td", "svg", "defs", "pattern", "rect", "path", "text",
 }  # fmt: skip
-
-
-class Reader(HTMLParser):
-    """Collects text, tags, and everything that would make a browser load or run something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.active: list[str] = []
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.active += [name for name, _ in attrs if name in ("src", "href", "srcset", "data") or name[:2] == "on"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read(text: str) -> Reader:
-    reader = Reader()
-    reader.feed(text)
-    reader.close()
-    assert reader.open == []
-    return reader
 
 
 def whole() -> dict[str, Any]:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +12,7 @@ import pytest
 
 from lab.demo import page
 from selfheal_cluster.page import drawing
-
-VOID = {"meta"}
-
-
-class Reader(HTMLParser):
-    """Collects text, and everything that would make a browser load something; checks that tags are closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loads: list[str] = []
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.loads += [f"{name}={value}" for name, value in attrs if name in ("src", "href", "srcset", "data")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read(text: str) -> Reader:
-    reader = Reader()
-    reader.feed(text)
-    reader.close()
-    assert reader.open == []
-    return reader
+from tests.unit.pages import read
 
 
 def act(**changes: Any) -> dict[str, Any]:
@@ -82,7 +46,7 @@ COUNTS = [[0.0, 100.0, 0.0, 0.1], [1.0, 100.0, 12.0, 0.2], [2.0, 98.0, 0.0, 0.1]
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     reader = read(page.page([act()], judged(), COUNTS))
-    assert reader.loads == []
+    assert reader.active == []
     assert not {"script", "link", "img", "iframe", "object", "embed"} & set(reader.tags)
 
 
