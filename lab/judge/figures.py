@@ -36,6 +36,7 @@ class Incident:
     detected: float | None = None
     traffic_safe: float | None = None
     restarted: float | None = None
+    restarts: int = 0
     drained: float | None = None
     redundancy_restored: float | None = None
     went_home: float | None = None
@@ -280,7 +281,7 @@ def incidents(
             default=None,
         )
         within = [at for at in started[cause.node] if cause.at <= at <= limit]
-        incident.restarted = within[-1] if within else None
+        incident.restarted, incident.restarts = (within[-1] if within else None), len(within)
         if farm.kinds.get(incident.layer) == "pair":  # machines are only written when they change: all of them
             pair_times(incident, answers, samples, within)
         else:  # balancers are written once a second at least

@@ -38,12 +38,14 @@ class ActionModule(ActionBase):
         end = time.monotonic() + arguments["seconds"]
         said: list[str] = []
         silent, last = 0, {}
+        asked_at: float | None = None
         while True:
+            begin = time.time()
             answer = self._ask(arguments, task_vars)
             if answer is None:
                 silent += 1  # a connection that is lost while watching says nothing about the node
             else:
-                last = answer
+                last, asked_at = answer, begin
                 said.append(self._judged(answer, arguments))
             if judge(arguments["mode"], said, arguments["patience"]):
                 break
@@ -52,7 +54,7 @@ class ActionModule(ActionBase):
                 break
             time.sleep(min(arguments["every"], left))
         last.pop("invocation", None)
-        return {**result, **_outcome(arguments, said, silent), "answer": last}
+        return {**result, **_outcome(arguments, said, silent), "asked_at": asked_at, "answer": last}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any] | None:
         try:

@@ -190,10 +190,10 @@ def _plausible(at: Any, earliest: float, now: float) -> Optional[float]:
 def said_at(result: Mapping[str, Any], earliest: float, now: float) -> float:
     """When a witness said so, for its age (invariant 8). In doubt it is as old as its phase, never younger.
 
-    A watch of our own has the controller's time in ``reached_at``; a module has its target's time in ``at``, which
-    counts only if that clock is plausible.
+    A watch of our own has the controller's time of its last question in ``asked_at``; a module has its target's time
+    in ``at``, which counts only if that clock is plausible.
     """
-    for name in ("reached_at", "at"):
+    for name in ("asked_at", "at"):
         at = _plausible(result.get(name), earliest, now)
         if at is not None:
             return at

@@ -86,6 +86,12 @@ answer:
   description: The last answer of the info module.
   type: dict
   returned: always
+asked_at:
+  description:
+    - When the last question was asked that was answered, in seconds since the epoch.
+    - The answer is at least this old; V(null) when there was none.
+  type: float
+  returned: always
 reached_at:
   description: When the watch ended, in seconds since the epoch.
   type: float

@@ -22,6 +22,14 @@ CALM = {
     "nrpe_down": ("ei1", 60.0),
     "check_wrong": ("ei2", 45.0),
 }
+#: Why the command may refuse then. A refusal for another reason would leave a node alone by luck.
+REASONS = {
+    "load_peak": {"not_ill", "layer_load"},
+    "cpu_burst": {"not_ill", "suspect_only"},
+    "operator_restart": {"not_ill", "suspect_only", "downtime"},
+    "nrpe_down": {"not_ill", "suspect_only", "unknown_reading"},
+    "check_wrong": {"not_ill", "suspect_only", "unknown_reading"},
+}
 REFUSED = re.compile(r"refused (\w+)")
 
 
@@ -37,7 +45,8 @@ class Calm:
 
     @property
     def ok(self) -> bool:
-        return bool(self.codes) and not self.acted and all(code == 2 for code in self.codes) and bool(self.reasons)
+        refused = bool(self.codes) and not self.acted and all(code == 2 for code in self.codes)
+        return refused and bool(self.reasons) and set(self.reasons) <= REASONS[self.name]
 
 
 def calm(driver: Driver, names: Sequence[str], found: list[Calm]) -> None:

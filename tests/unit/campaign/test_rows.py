@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lab.faults import DISTURBANCE, FAULTS
-from tests.campaign.calm import CALM, Calm
+from tests.campaign.calm import CALM, REASONS, Calm
 from tests.campaign.campaign import KILL_PLAYS, PAIR_KILL_PLAYS, Facts, Killed, Row, Size, rows
 from tests.campaign.driver import ROOT
 
@@ -37,6 +37,7 @@ def incident(cause: str, **values: Any) -> dict[str, Any]:
         "begin": 10.0,
         "traffic_safe": 20.0,
         "restarted": 22.0,
+        "restarts": 1,
         "sent": 500,
         "failed": 0,
         "failed_after_safe": 0,
@@ -94,6 +95,15 @@ Spoil = Callable[[dict[str, Any], Facts], object]
             "failed by the same restarts without detaching",
             lambda report, _: [one.update(failed=0) for one in report["incidents"] if one["cause"] == "bare"],
         ),
+        (
+            "failed after traffic safe in heals of a pair, beside the way home",
+            lambda report, _: report["incidents"][-1].update(failed_after_safe=2),
+        ),
+        (
+            "restarts by a heal of a node that nobody broke",
+            lambda report, _: report["incidents"][-1].update(restarts=2),
+        ),
+        ("restarts by a heal of a node that nobody broke", lambda report, _: report["incidents"][1].update(restarts=0)),
         ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(failed_new=2)),
         ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(gap=0.101)),
         ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"].pop()),
@@ -128,6 +138,7 @@ Spoil = Callable[[dict[str, Any], Facts], object]
         ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(codes=[2, 0])),
         ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(acted=True)),
         ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(reasons=[])),
+        ("disturbances that are no illness", lambda _, facts: vars(facts.calm[0]).update(reasons=["storm"])),
         ("harm", lambda report, _: report["harm"].append({"at": 1, "what": "ei2, a healthy node, was restarted"})),
     ],
 )
@@ -151,7 +162,21 @@ def test_a_run_is_killed_in_every_play_that_stands_for_a_phase() -> None:
 
 
 def test_every_disturbance_of_the_lab_is_tried() -> None:
-    assert set(CALM) == {one.name for one in FAULTS.values() if one.kind == DISTURBANCE}
+    assert set(CALM) == set(REASONS) == {one.name for one in FAULTS.values() if one.kind == DISTURBANCE}
+
+
+def test_a_heal_of_a_slow_service_counts_too() -> None:
+    report, facts = good()
+    facts.slow_since = 100.0
+    report["incidents"].append(incident("drill", begin=101.0, failed_after_safe=1, failed=1))
+    lost = ["failed after traffic safe", "failed by detach and return themselves (drills)"]
+    assert [row.what for row in missed(report, facts)] == lost
+
+
+def test_a_failure_of_the_way_home_is_under_the_bar_of_moves() -> None:
+    report, facts = good()
+    report["incidents"][-1].update(failed_after_safe=1)
+    assert missed(report, facts) == []
 
 
 def test_a_cause_that_was_planned_and_never_came_is_missed() -> None:

@@ -215,7 +215,8 @@ def test_a_heal_that_nobody_could_watch_to_its_end_is_not_called_healed() -> Non
     ("said", "at"),
     [
         ({"at": 1001.5}, 1001.5),
-        ({"at": 1002.0, "reached_at": 1001.0}, 1001.0),  # the controller's own clock before the target's
+        ({"at": 1002.0, "asked_at": 1001.0}, 1001.0),  # the controller's own clock before the target's
+        ({"reached_at": 1003.0, "asked_at": 1001.5}, 1001.5),  # the answer was under way: as old as its question
         ({"at": 5000.0}, 1001.0),  # a clock that is wrong: as old as its phase, never younger
         ({}, 1001.0),
     ],
