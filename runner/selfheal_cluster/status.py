@@ -22,7 +22,7 @@ def parts(view: Row) -> Iterator[Part]:
     if not journal["present"]:
         yield heading(words.journal_line(journal), "yellow")
     else:
-        yield heading(f"Journal on {clean(journal['host'])}: {paused_words(journal)}")
+        yield heading(f"Journal on {clean(journal['host'])}: {paused_words(journal)}", "")
         running = view.get("running") or []
         yield from rows_or_none("Heals under way", ("node", "phase", "for", "in all", "done", "now at"), [
             (row.get("node"), phase_words(row), span(row.get("phase_seconds")), span(row.get("seconds")),
@@ -30,7 +30,7 @@ def parts(view: Row) -> Iterator[Part]:
             for row in running
         ])  # fmt: skip
         for row in running:
-            yield heading(f"  {node_of(row)}: {clean(run_words(row), 200)}")
+            yield heading(f"  {node_of(row)}: {clean(run_words(row), 200)}", "")
             for text in row.get("problems") or ():
                 yield heading(f"  {node_of(row)}: ! {clean(text, 300)}", "yellow")
         yield from rows_or_none("Open incidents", ("incident", "node", "layer", "since", "illness", "last outcome"), [
