@@ -4,23 +4,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_basis import basis, evidence
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import pause, said, unknown_incident
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import told
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import plan
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
+from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import live
 
 COLUMNS = "id, at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash"
 BASES = 40  # decisions of one incident that are shown with what they rested on: admitted ones first, then the newest
 
 
-def overview(journal: Journal, now: float, incident: Optional[str], limit: int, bodies: bool) -> Dict[str, Any]:
-    """Incidents, newest first, with what belongs to them; all, or one whole."""
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Journal]:
+    """The journal as it was at one moment, for a reader: nothing can be written through it."""
+    with Journal(path) as journal:
+        with told(path):
+            journal.db.execute("PRAGMA query_only = ON")
+            journal.db.execute("BEGIN")
+        yield journal
+
+
+def overview(
+    journal: Journal, now: float, incident: Optional[str], limit: int, bodies: bool, runs: Optional[str] = None
+) -> Dict[str, Any]:
+    """Incidents, newest first, with what belongs to them; all, or one whole.
+
+    ``runs``: the folder of the runs' folders; without it ``runs`` beside the journal.
+    """
     if incident:
         incidents = journal.rows("SELECT * FROM incidents WHERE id = ?", incident)
         if not incidents:
@@ -45,11 +63,13 @@ def overview(journal: Journal, now: float, incident: Optional[str], limit: int, 
         item.update(owner=json.loads(item["owner"]), expired=item["expires_at"] <= now)
     more = _whole(journal, incident) if incident else {}
     flags = [item["name"] for item in journal.rows("SELECT name FROM flags ORDER BY name")]
+    folder = runs or os.path.join(os.path.dirname(os.path.abspath(journal.path)), "runs")
     return {
         "incidents": incidents,
         "attempts": attempts,
         "phases": _with_length(phases, attempts),
         "decisions": decisions,
+        "running": live(journal, now, folder, incident or None),
         "leases": [item for item in leases if not incident or item["incident"] == incident],
         "paused": "paused" in flags,
         "pause": pause(journal),
@@ -119,10 +139,10 @@ def replay(journal: Journal, incident: Optional[str], limit: int) -> List[Dict[s
 
 def _with_length(phases: List[Dict[str, Any]], attempts: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """Each phase lasts until the next one of its attempt begins, or until the attempt ends."""
-    ends = {(item["incident"], item["attempt"]): item["ended_at"] for item in attempts}
-    for place, item in enumerate(phases):
+    later = {(item["incident"], item["attempt"]): item["ended_at"] for item in attempts}
+    for item in reversed(phases):  # in the order of time
         key = (item["incident"], item["attempt"])
-        later = [other["at"] for other in phases[place + 1 :] if (other["incident"], other["attempt"]) == key]
-        end = later[0] if later else ends.get(key)
+        end = later.get(key)
         item["seconds"] = round(end - item["at"], 3) if end is not None else None
+        later[key] = item["at"]
     return phases

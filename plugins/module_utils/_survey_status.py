@@ -11,12 +11,18 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._survey import jo
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_seen import part, rows, sight
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_text import journal_line
 
+ENDED = 5  # incidents that ended lately
+
 
 def status(observed: Mapping[str, Any]) -> Dict[str, Any]:
-    """Open incidents, leases and holds, and the machines that could not be seen."""
+    """Open incidents, heals that run, leases and holds, what ended lately, and the machines that could not be seen."""
+    answer = part(observed, str(observed.get("journal_host") or ""), "journal")
+    closed = [row for row in rows(answer, "incidents") if row.get("state") == "closed"]
     return {
         "at": observed.get("now"),
         "journal": journal_view(observed),
+        "running": rows(answer, "running"),
+        "ended": sorted(closed, key=lambda row: row.get("closed_at") or 0, reverse=True)[:ENDED],
         "holds": holds(observed),
         "blind": {
             host: str(sight(observed, host).get("error") or "no answer")
@@ -49,6 +55,7 @@ def text(view: Mapping[str, Any]) -> str:
     else:
         lines.append(f"Journal on {journal['host']}: heals are {'PAUSED' if journal.get('paused') else 'allowed'}")
         lines += some("open incident", journal["incidents"], ("incident", "id", "node", "layer", "outcome"))
+        lines += some("heal under way", view["running"], ("incident", "node", "unit", "phase", "phase_seconds"))
         lines += some("lease", journal["leases"], ("resource", "incident", "epoch", "mode"))
     lines += some("hold", view["holds"], ("host", "resource", "incident", "phase", "remaining_seconds"))
     lines += [f"{host} was not seen: {error}" for host, error in sorted(view["blind"].items())]

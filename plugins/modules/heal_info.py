@@ -82,6 +82,14 @@ decisions:
   returned: success
   type: list
   elements: dict
+running:
+  description:
+    - Heals that run at this moment, the oldest first. Each with its C(unit) (none for a heal by hand), C(phase),
+      C(phase_seconds), the C(phases) that ended with their seconds, and what it is C(doing).
+    - Read from the folder C(runs) beside the journal as far as the heal has one, else from the journal.
+  returned: success
+  type: list
+  elements: dict
 leases:
   description: Leases.
   returned: success
@@ -151,8 +159,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import overview, replay
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import opened, overview, replay
 
 SPEC: dict[str, Any] = {
     "journal": {"type": "path", "default": "/var/lib/selfheal/journal.db"},
@@ -167,7 +174,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     params: dict[str, Any] = module.params
     try:
-        with Journal(params["journal"]) as journal:
+        with opened(params["journal"]) as journal:
             result = overview(journal, time.time(), params["incident"], params["limit"], params["bodies"])
             if params["replay"]:
                 result["replays"] = replay(journal, params["incident"], params["limit"])

@@ -8,7 +8,8 @@ Everything heavy is imported inside the commands, so that ``selfheal --help`` an
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +18,15 @@ from selfheal_cluster.cli_base import SETTINGS, AsJson, Inventory, emit, journal
 from selfheal_cluster.errors import CliError, Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from rich.console import Console
 
     from selfheal_cluster.playbook import Run
+
+LOOK_SECONDS = 1.0  # between two looks at the journal itself
+PLAYBOOK_SECONDS = 10.0  # between two runs of a playbook that looks
 
 app = typer.Typer(
     name="selfheal",
@@ -151,16 +156,39 @@ def one_heal(out: Console, inventory: list[str], extra: dict[str, str], check: b
 
 
 @app.command()
-def status(inventory: Inventory = None, as_json: AsJson = False) -> None:
-    """Show open incidents, leases and holds, and whether heals are paused."""
-    from selfheal_cluster import show
+def status(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on looking; on a pipe a line per change.")] = False,
+    every: Annotated[
+        float | None, typer.Option("--every", min=0.2, max=3600, help="Seconds between two looks of --watch.")
+    ] = None,
+    inventory: Inventory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show heals that run, open incidents, leases and holds, and whether heals are paused."""
+    from selfheal_cluster import show, status
+    from selfheal_cluster import watch as watching
 
     sources, plain = settle(inventory, as_json)
+    if watch:
+        if plain:
+            raise CliError("--watch and --json exclude each other", "look again and again with --json", Exit.USAGE)
+        watching.watch(show.console(), *going_on(sources, every))
+        return
     view = read("status", sources, plain, "status", "reading journal and holds")
     if plain:
         emit(view)
     else:
-        show.status(show.console(), view)
+        show.put(show.console(), status.parts(view))
+
+
+def going_on(sources: list[str], every: float | None) -> tuple[Callable[[], Mapping[str, Any]], float]:
+    """How to look at what is going on, and how often: directly on the healer's machine, else by the playbook."""
+    from selfheal_cluster import local
+
+    place = local.here(sources)
+    if place is not None:
+        return partial(local.status, place), every or LOOK_SECONDS
+    return partial(read, "status", sources, True, "status", ""), every or PLAYBOOK_SECONDS
 
 
 @app.command()
@@ -173,8 +201,7 @@ def history(
     from selfheal_cluster import show, view
 
     sources, plain = settle(inventory, as_json)
-    found = journal(sources, plain)
-    rows = view.incidents(found)[:limit]
+    rows = view.incidents(journal(sources, plain, limit=limit))[:limit]
     if plain:
         emit(rows)
     else:
@@ -206,12 +233,13 @@ def main() -> None:
     try:
         app()
     except CliError as error:
+        from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
         from selfheal_cluster.show import console
 
         out = console(stderr=True)
-        out.print(f"selfheal: {error.message}", soft_wrap=True)
+        out.print(f"selfheal: {clean(error.message)}", soft_wrap=True)
         if error.hint:
-            out.print(f"Next: {error.hint}", soft_wrap=True)
+            out.print(f"Next: {clean(error.hint)}", soft_wrap=True)
         sys.exit(int(error.code))
 
 

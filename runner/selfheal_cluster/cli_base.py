@@ -16,6 +16,8 @@ from selfheal_cluster.errors import CliError, Exit
 # One set of options for all commands, set by the callback before the command runs.
 SETTINGS: dict[str, Any] = {"inventory": [], "json": False}
 
+JOURNAL_LIMIT = 500  # incidents that are read where nobody says how many
+
 Inventory = Annotated[
     list[str] | None, typer.Option("--inventory", "-i", help="Inventory; without it Ansible's own setting counts.")
 ]
@@ -69,10 +71,16 @@ def check_incident(incident: str) -> None:
         )
 
 
-def journal(inventory: list[str], as_json: bool, incident: str = "") -> dict[str, Any]:
+def journal(inventory: list[str], as_json: bool, incident: str = "", limit: int = JOURNAL_LIMIT) -> dict[str, Any]:
     """The journal, or all about one incident, or the sentence why there is none."""
-    extra = {"selfheal_incident": incident} if incident else None
-    found = read("journal", inventory, as_json, "journal", "reading the journal", extra)
+    from selfheal_cluster import local
+
+    place = local.here(inventory)
+    if place is not None:
+        found = local.journal(place, incident, limit)
+    else:
+        extra = {"selfheal_incident": incident} if incident else None
+        found = read("journal", inventory, as_json, "journal", "reading the journal", extra)
     if not found.get("present"):
         if incident and found.get("reason") == "unknown_incident":
             raise CliError(str(found.get("error")), code=Exit.USAGE)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import read_result
 from selfheal_cluster.errors import USAGE_REASONS, CliError, Exit
-from selfheal_cluster.playbook import Run, read_result
+from selfheal_cluster.playbook import Run
 
 PREFIX = "selfheal  "
 # Inventory names only: what is typed goes into an extra variable, which Ansible would read as a template.

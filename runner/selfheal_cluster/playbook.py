@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import read_result
 from selfheal_cluster.errors import CliError
 
 COLLECTION = "selfheal.cluster"
@@ -151,15 +152,6 @@ def new_lines(log: Path) -> Iterator[str | None]:
                 kept = ""
             else:
                 kept += chunk
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """What the run wrote for programs; it is replaced as a whole, so it is never half a file."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def failure_of(line: str) -> dict[str, Any] | None:

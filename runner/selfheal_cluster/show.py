@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.text import Text
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from selfheal_cluster.view import incident_id
+
+Part = Text | Table
+Row = Mapping[str, Any]
 
 PLAIN_WIDTH = 160  # of a pipe, where no terminal says how wide it is
 STYLE = {
@@ -43,15 +46,40 @@ def cell(value: object, limit: int = 0) -> Text:
     return Text(text, style=STYLE.get(text, ""))
 
 
-def table(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A title and its rows, without lines that would not survive copying."""
-    say(out, Text(title, style="bold"))
+def heading(text: str, style: str = "bold") -> Text:
+    """A line that is no row of a table."""
+    return Text(text, style=style)
+
+
+def drawn(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Rows without lines that would not survive copying."""
     found = Table(box=None, pad_edge=False, show_header=any(heads), header_style="underline")
     for head in heads:
         found.add_column(head, overflow="fold")
     for row in rows:
         found.add_row(*(cell(value) for value in row))
-    out.print(found)
+    return found
+
+
+def rows_or_none(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[Part]:
+    """A title and its rows, or one line that says there is nothing."""
+    yield heading(title if rows else f"{title}: none", "bold" if rows else "")
+    if rows:
+        yield drawn(heads, rows)
+
+
+def put(out: Console, parts: Iterable[Part]) -> None:
+    """Print what was drawn."""
+    for part in parts:
+        if isinstance(part, Text):
+            say(out, part)
+        else:
+            out.print(part)
+
+
+def table(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A title and its rows."""
+    put(out, (heading(title), drawn(heads, rows)))
 
 
 def when(value: Any) -> str:
@@ -102,70 +130,14 @@ def findings(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
     out.print()
 
 
-def status(out: Console, view: Mapping[str, Any]) -> None:
-    """What is going on: open incidents, leases, holds, and whether heals are paused."""
-    journal = view["journal"]
-    if not journal["present"]:
-        say(out, words.journal_line(journal), "yellow")
-    else:
-        say(out, f"Journal on {clean(journal['host'])}: {paused_words(journal)}")
-        _rows(out, "Open incidents", ("incident", "node", "layer", "since", "illness", "last outcome"), [
-            (incident_id(one), one.get("node"), one.get("layer"), when(one.get("opened_at")), one.get("reason"),
-             outcome_words(one, journal.get("taken") or ()))
-            for one in journal["incidents"]
-        ])  # fmt: skip
-        _rows(out, "Leases", ("resource", "incident", "epoch", "mode", "runs out"), [
-            (one.get("resource"), one.get("incident"), one.get("epoch"), one.get("mode"), when(one.get("expires_at")))
-            for one in journal["leases"]
-        ])  # fmt: skip
-    _rows(out, "Holds", ("on", "resource", "incident", "phase", "left"), [
-        (hold["host"], hold.get("resource"), hold.get("incident"), hold.get("phase"), left(hold))
-        for hold in view["holds"]
-    ])  # fmt: skip
-    for host, error in sorted(view["blind"].items()):
-        say(out, f"{clean(host)} was not seen: {clean(error, 200)}", "yellow")
-
-
-def paused_words(journal: Mapping[str, Any]) -> str:
-    """Whether heals are paused; since when, by whom and why, as far as it is known."""
-    if not journal.get("paused"):
-        return "heals are allowed"
-    pause = journal.get("pause") or {}
-    since = f" since {when(pause['at'])} by {clean(pause.get('by') or '?')}" if pause.get("at") else ""
-    why = f": {clean(pause['reason'], 200)}" if pause.get("reason") else ""
-    return f"heals are PAUSED{since}{why}"
-
-
-def outcome_words(incident: Mapping[str, Any], taken: Sequence[str]) -> str:
-    """How the last heal of an open incident ended, and whether a person took over."""
-    found = str(incident.get("outcome") or "under way")
-    return f"taken over by a person ({found})" if incident_id(incident) in taken else found
-
-
-def left(hold: Mapping[str, Any]) -> str:
-    """How long a hold still counts."""
-    if hold.get("expired"):
-        return "run out: a human has to look"
-    seconds = hold.get("remaining_seconds")
-    return f"{seconds:.0f} s" if isinstance(seconds, (int, float)) else "not known"
-
-
-def _rows(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table, or one line that says there is nothing."""
-    if rows:
-        table(out, title, heads, rows)
-    else:
-        out.print(Text(f"{title}: none"))
-
-
 def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """The incidents as a table."""
     heads = ("incident", "node", "layer", "opened", "outcome", "illness")
-    _rows(out, "Incidents", heads, [
+    put(out, rows_or_none("Incidents", heads, [
         (incident_id(row), row.get("node"), row.get("layer"), when(row.get("opened_at")),
          row.get("outcome") or row.get("state"), row.get("reason"))
         for row in rows
-    ])  # fmt: skip
+    ]))  # fmt: skip
 
 
 def incident(out: Console, view: Mapping[str, Any]) -> None:
@@ -181,14 +153,34 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
     _part(out, "Decisions", ("at", "admitted", "summary"), decided)
     said = [(when(row.get("at")), row.get("word"), row.get("by"), row.get("reason")) for row in view.get("words", ())]
     _part(out, "What people said", ("at", "word", "by", "why"), said)
+    running = view.get("running") or []
     for attempt in view.get("attempts", ()):
         title = f"Attempt {attempt.get('attempt')}: {attempt.get('outcome') or 'under way'}"
+        now = next((row for row in running if row.get("attempt") == attempt.get("attempt")), None)
+        if now is not None and not attempt.get("outcome"):
+            under_way(out, title, now)
+            continue
         _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
         for line in moments_of(attempt):
             say(out, "  " + clean(line, 300))
+    for row in running:
+        if not row.get("attempt"):
+            under_way(out, "A run without a decision yet", row)
     kept = view.get("evidence") or []
     if kept:
         say(out, f"Evidence: {len(kept)} files below {clean(kept[0].get('folder'))} on the host of the journal")
+
+
+def under_way(out: Console, title: str, row: Row) -> None:
+    """A heal that runs: the phases that ended, the one now and how long it has been in it, and what it is doing."""
+    from selfheal_cluster import status
+
+    phases = [(one.get("name"), span(one.get("seconds")), "") for one in row.get("phases") or ()]
+    phases.append((status.phase_words(row), span(row.get("phase_seconds")), "now: " + status.doing_words(row)))
+    _part(out, title, ("phase", "lasts", ""), phases)
+    say(out, f"  {clean(status.run_words(row), 200)}; it began {span(row.get('seconds'))} ago")
+    for text in row.get("problems") or ():
+        say(out, "  ! " + clean(text, 300))
 
 
 def phases_of(attempt: Mapping[str, Any], written: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:

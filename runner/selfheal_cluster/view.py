@@ -26,7 +26,7 @@ def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | 
         return None
     parts = {
         key: [row for row in journal.get(key) or [] if str(row.get("incident")) == incident]
-        for key in ("attempts", "phases", "decisions", "leases", "words", "alerts", "runs", "calls")
+        for key in ("attempts", "phases", "decisions", "leases", "words", "alerts", "runs", "calls", "running")
     }
     parts["evidence"] = list(journal.get("evidence") or [])  # the journal gives it for the incident that was asked for
     for key, flag in (("taken", "taken"), ("aborted", "aborts")):

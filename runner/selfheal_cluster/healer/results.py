@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""What runs leave behind: their result, in the middle of a heal and after it."""
+"""What runs leave behind: how they ended, and their folders."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -13,43 +12,23 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _run_live
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import OUTCOMES
 from selfheal_cluster.healer.units import NAME, run_name
 
-RESULT = "result.json"
+RESULT = _run_live.RESULT
 KEPT = 200
-MAX_BYTES = 4 * 1024 * 1024
-PROGRESS = ("status", "phase", "phase_started", "outcome", "problems")
 
 
 def read_result(runs: str, incident: str, number: int) -> dict[str, Any]:
     """The result of a run, or nothing when it has written none yet."""
-    path = Path(runs) / run_name(incident, number) / RESULT
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        if path.stat().st_size <= MAX_BYTES:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                return found
-    return {}
+    return _run_live.read_result(Path(runs) / run_name(incident, number) / RESULT)
 
 
 def outcome_of(result: Mapping[str, Any]) -> str:
     """The verified outcome of a run that has ended; empty where it left none, and never guessed."""
     outcome = result.get("outcome")
     return str(outcome) if outcome in OUTCOMES else ""
-
-
-def progress(runs: str, live: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Where each live run is, for ``selfheal status``."""
-    found = []
-    for run in live:
-        result = read_result(runs, str(run["incident"]), int(run["number"]))
-        found.append({
-            "incident": run["incident"], "number": run["number"], "unit": run.get("unit"),
-            "started_at": run.get("started_at"), "node": result.get("node"),
-            **{key: result.get(key) for key in PROGRESS},
-        })  # fmt: skip
-    return found
 
 
 def prune(runs: str, spared: Iterable[str], kept: int = KEPT) -> int:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import overview
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_read import opened, overview
 from selfheal_cluster.page import incident_page
 from selfheal_cluster.view import one_incident
 
@@ -27,8 +26,8 @@ DECISIONS = 500
 
 def write(journal: str, incident: str, out: Path) -> None:
     """Write the page whole or not at all; raises SelfhealError or OSError."""
-    with Journal(journal) as opened:
-        found = json.loads(json.dumps(overview(opened, time.time(), incident, DECISIONS, False)))
+    with opened(journal) as reading:
+        found = json.loads(json.dumps(overview(reading, time.time(), incident, DECISIONS, False)))
     text = incident_page(one_incident(found, incident) or {})
     aside = out.with_name(f".{out.name}.{os.getpid()}")
     try:

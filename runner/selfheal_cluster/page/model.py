@@ -64,6 +64,7 @@ def model(data: Mapping[str, Any]) -> dict[str, Any]:
         "twins": twins(basis),
         "decisions": decisions(told),
         "attempts": [attempt(row, rows(data.get("phases"))) for row in attempts],
+        "running": [under_way(row) for row in rows(data.get("running"))],
         "balancers": balancers(told),
         "pairs": pairs(basis),
         "judge": figures_of(part(data.get("judge"))),
@@ -196,6 +197,20 @@ def attempt(row: Row, written: Sequence[Row]) -> dict[str, Any]:
         "phases": [(one["name"], span(one["started"] - begin), span(one["ended"] - one["started"])) for one in phases],
         "moments": [(label, between(begin, detail[key])) for key, label in MOMENTS if number(detail.get(key))],
         "problems": texts(detail.get("problems")),
+    }  # fmt: skip
+
+
+def under_way(row: Row) -> dict[str, Any]:
+    """A heal that ran when the page was written: its phase then, and those that had ended."""
+    phases = [(one.get("name"), span(number(one.get("seconds"))), "ended") for one in rows(row.get("phases"))]
+    task = part(row.get("doing")).get("task")
+    now = row.get("phase") or f"ending: {row.get('outcome') or 'not known'}"
+    begun, lasted = number(row.get("started_at")), number(row.get("seconds"))
+    return {
+        "at": when(begun + lasted) if begun is not None and lasted is not None else "-",
+        "by": row.get("unit") or row.get("by") or "not known", "lasted": span(lasted),
+        "expired": row.get("lease_expired") is True, "problems": texts(row.get("problems")),
+        "phases": [*phases, (now, span(number(row.get("phase_seconds"))), f"now: {task}" if task else "now")],
     }  # fmt: skip
 
 

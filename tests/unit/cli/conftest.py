@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from selfheal_cluster import cli, cli_base, playbook
+from tests.unit.journal.helpers import new
 
 FAKE = f"""#!{sys.executable}
 # A FAKE of ansible-playbook for unit tests: it writes down how it was called and plays FAKE_STEPS.
@@ -63,7 +64,9 @@ def ansible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ansible:
     fake = Ansible(folder)
     monkeypatch.setattr(playbook, "tool", lambda name: folder / name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("ANSIBLE_CONFIG", raising=False)
+    monkeypatch.setenv("SELFHEAL_CONFIG", str(tmp_path / "no-healer-lives-here.json"))
+    for name in ("ANSIBLE_CONFIG", "ANSIBLE_INVENTORY"):
+        monkeypatch.delenv(name, raising=False)
     return fake
 
 
@@ -94,3 +97,39 @@ def selfheal(
         return Said(int(str(code or 0)), heard.out, heard.err)
 
     return call
+
+
+@dataclass
+class Monitor:
+    """This machine as the healer's: its settings, its journal, and the folder of its runs."""
+
+    folder: Path
+
+    @property
+    def journal(self) -> str:
+        return str(self.folder / "journal.db")
+
+    def run(self, name: str, result: object = None, **events: object) -> Path:
+        """The folder of a run; each event is a file of this name in ansible-runner's folder."""
+        base = self.folder / "runs" / name
+        where = base / "artifacts" / "heal" / "job_events"
+        where.mkdir(parents=True, exist_ok=True)
+        if result is not None:
+            (base / "result.json").write_text(result if isinstance(result, str) else json.dumps(result))
+        for number, event in events.items():
+            (where / f"{number.lstrip('_')}-1b2c-3d.json").write_text(
+                event if isinstance(event, str) else json.dumps({"event_data": event})
+            )
+        return base
+
+
+@pytest.fixture
+def monitor(ansible: Ansible, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Monitor:
+    """The command on the healer's machine; a new journal is there, and nothing has happened."""
+    place = Monitor(tmp_path / "var")
+    place.folder.mkdir()
+    new(place.folder).close()
+    settings = {"nagios": {"url": "http://127.0.0.1/"}, "journal": place.journal, "runs": str(place.folder / "runs")}
+    (tmp_path / "healer.json").write_text(json.dumps(settings), encoding="utf-8")
+    monkeypatch.setenv("SELFHEAL_CONFIG", str(tmp_path / "healer.json"))
+    return place

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import read_result
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey import survey
 from tests.unit.cli.conftest import Ansible, Said
 from tests.unit.survey.farm import farm, planner
@@ -293,7 +294,7 @@ def test_a_run_that_is_left_goes_on_by_itself(
     ansible.plays({"result": {"status": "acting", "phase": "restart"}, "wait_for": str(gate), "code": 0})
 
     def tick(result_file: Path) -> None:
-        if playbook.read_result(result_file):
+        if read_result(result_file):
             raise KeyboardInterrupt
 
     done = playbook.run("heal", on_tick=tick, on_interrupt=lambda result: True)

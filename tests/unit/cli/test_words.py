@@ -179,7 +179,7 @@ def test_status_says_who_paused_and_who_took_over(selfheal: Call, ansible: Ansib
     ansible.plays({"result": {"status": {"journal": journal, "holds": [], "blind": {}}}})
     said = selfheal("status").stdout
     assert "heals are PAUSED since " in said and "by anna@desk: network" in said
-    assert "taken over by a person (under way)" in said
+    assert "taken over by a person (none yet)" in said
 
 
 def test_a_page_is_written_whole(

@@ -14,8 +14,20 @@ def test_a_quiet_farm() -> None:
     view = status(farm())
     assert view["holds"] == [] and view["blind"] == {}
     assert text(view).splitlines() == [
-        "Journal on monitor: heals are allowed", "no open incident", "no lease", "no hold",
+        "Journal on monitor: heals are allowed", "no open incident", "no heal under way", "no lease",
+        "no hold",
     ]  # fmt: skip
+
+
+def test_heals_that_run_and_incidents_that_ended_lately() -> None:
+    observed = farm()
+    rows = [{"incident": f"I-{n}", "state": "closed", "closed_at": float(n)} for n in range(8)]
+    running = {"incident": "I-9", "node": "ei1", "unit": None, "phase": "verify", "phase_seconds": 2.5}
+    observed["seen"]["monitor"]["journal"].update(incidents=[*rows, {"incident": "I-9"}], running=[running])
+    view = status(observed)
+    assert view["running"] == [running]
+    assert [row["incident"] for row in view["ended"]] == ["I-7", "I-6", "I-5", "I-4", "I-3"]
+    assert "heal under way: incident I-9, node ei1, phase verify, phase_seconds 2.5" in text(view)
 
 
 def test_holds_of_balancers_and_of_pairs() -> None:
