@@ -9,9 +9,9 @@ PYTHON := .venv/bin/python
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: ## three illnesses healed in front of you (KEEP=1 leaves the lab up)
+demo: ## three illnesses healed in front of you (HAND=1: by a command; KEEP=1 leaves the lab up)
 	@tools/setup demo
-	@KEEP=$(KEEP) $(PYTHON) -m lab.demo
+	@KEEP=$(KEEP) HAND=$(HAND) $(PYTHON) -m lab.demo
 
 test: ## all tests and gates; TESTS=path runs a part
 	@tools/setup test

@@ -51,7 +51,9 @@ def asked() -> bool:
 
 
 def with_healer() -> bool:
-    """Whether the inventory asks for the healer."""
+    """Whether LAB_HEALER says that there is to be a healer (1) or none (0), else whether the inventory does."""
+    if wish := os.environ.get("LAB_HEALER", ""):
+        return wish != "0"
     settings = ROOT / "lab/inventory/group_vars/all/90-lab.yml"
     try:
         return re.search(r"(?m)^lab_healer: *true\b", settings.read_text()) is not None

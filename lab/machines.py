@@ -180,17 +180,13 @@ class Lab:
         self, node: str, argv: Sequence[str], check: bool = True, timeout: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside the node without its network or SSH (a console, so to say)."""
-        return self._lxc(
-            "lxc-attach",
-            self._known(node),
-            "--clear-env",
-            "--set-var",
-            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "--",
-            *argv,
-            check=check,
-            timeout=timeout,
-        )
+        return run(self.console(node, argv), check=check, timeout=timeout)
+
+    def console(self, node: str, argv: Sequence[str]) -> list[str]:
+        """The words that run a command inside the node, for whoever starts the process itself."""
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        where = ["-P", str(self.lxc_path), "-n", self.container(self._known(node))]
+        return ["lxc-attach", *where, "--clear-env", "--set-var", path, "--", *argv]
 
     def cgroups(self, node: str | None = None) -> Iterator[Path]:
         """Every cgroup that LXC made for the node, or for any node of this lab."""

@@ -16,6 +16,7 @@ from typing import Any
 from lab import faults
 from lab.demo import page
 from lab.demo.nagios import Nagios
+from lab.demo.service import Service
 from lab.demo.stage import (
     ROOT,
     DemoError,
@@ -71,18 +72,19 @@ class Act:
     @property
     def healed(self) -> bool:
         """Healed means verified by the run and seen by Nagios, not that a command came back."""
-        verified = self.exit_code == 0 and self.result.get("status") == "healed"
+        verified = self.exit_code in (None, 0) and self.result.get("status") == "healed"
         return self.detected and verified and self.nagios_ok and self.home
 
 
 class Demo:
-    """The demo from the first line to the last."""
+    """The demo from the first line to the last: by the healer, or by hand, with the one command."""
 
-    def __init__(self, lab: Lab, out: Path, keep: bool) -> None:
+    def __init__(self, lab: Lab, out: Path, keep: bool, hand: bool) -> None:
         self.lab = lab
         self.out = out
         self.keep = keep
         self.screen = Screen()
+        self.service = None if hand else Service(lab, self.screen.say)
         self.judge = Judge(out)
         self.acts: list[Act] = []
         self.layers: dict[str, Sequence[str]] = {}
@@ -91,7 +93,7 @@ class Demo:
         """All acts, then the verdict. The exit code."""
         screen = self.screen
         screen.heading("Start the lab: a monitor, two load balancers, three integrators")
-        lab_up(self.out, screen)
+        lab_up(self.out, screen, healer=self.service is not None)
         known = judged_farm.load(self.lab.state / "ansible.cfg")
         self.layers = {layer: tuple(nodes) for layer, nodes in known.layers.items()}
         screen.heading("Start the judge: clients from outside, 100 requests per second")
@@ -105,35 +107,48 @@ class Demo:
         screen.heading("The farm, as a heal sees it")
         if selfheal(self.lab, self.out, screen, "survey") != 0:
             raise DemoError("the survey failed: see its words above")
+        if self.service is not None:
+            screen.heading("The healer is awake on the monitor; from here on nobody types anything")
+            screen.typed(["selfheal", "status", "--watch", "   # on the monitor; its lines begin with |"])
+            self.service.start()
         for number, illness in enumerate(ILLNESSES, 1):
             self.acts.append(self.act(number, illness, nagios))
         return self.verdict()
 
     def act(self, number: int, illness: Illness, nagios: Nagios) -> Act:
-        """One illness: broken, seen, healed by one command, seen well again."""
+        """One illness: broken, seen, healed by the healer or by one command, seen well again."""
         screen, act = self.screen, Act(illness)
         twins = next(nodes for nodes in self.layers.values() if illness.node in nodes)
         screen.heading(f"Illness {number} of {len(ILLNESSES)}: {illness.title}")
         screen.say(f"   watch: {illness.watch}")
         screen.typed(["make", "lab-break", f"NODE={illness.node}", f"FAULT={illness.fault}"])
+        begin = time.time()
         faults.break_node(self.lab, illness.node, illness.fault)
         act.detected = nagios.wait_for("faulty", illness.node, twins, DETECT_SECONDS, screen.say)
         if not act.detected:
             screen.say(f"   not seen as faulty within {DETECT_SECONDS} s")
         else:
-            begin = time.time()
-            self.judge.mark("command", illness.node)
-            act.exit_code = selfheal(self.lab, self.out, screen, "heal", illness.node)
-            act.result = result_of(self.out, begin)
+            self.heal(act, begin)
             act.nagios_ok = nagios.wait_for("ok", illness.node, twins, HEALTHY_AGAIN_SECONDS, screen.say)
             if illness.address:
                 act.home = wait_until(lambda: self.holds(illness), HOME_SECONDS, 1.0)
                 screen.say(f"   {illness.address} is {'home' if act.home else 'NOT home'} on {illness.node}")
         if not act.healed:
-            screen.say(f"   NOT healed (exit code {act.exit_code}); the lab mends it, so that the demo can go on")
+            how = act.result.get("status") or f"exit code {act.exit_code}"
+            screen.say(f"   NOT healed ({how}); the lab mends it, so that the demo can go on")
             faults.mend_node(self.lab, illness.node)
         self.judge.mark("end", illness.node)
         return act
+
+    def heal(self, act: Act, broken_at: float) -> None:
+        """Type the one command, or watch how the healer does it without."""
+        if self.service is not None:
+            act.result = self.service.healed(act.illness.node, broken_at)
+            return
+        begin = time.time()
+        self.judge.mark("command", act.illness.node)
+        act.exit_code = selfheal(self.lab, self.out, self.screen, "heal", act.illness.node)
+        act.result = result_of(self.out, begin)
 
     def holds(self, illness: Illness) -> bool:
         """Whether the node holds its virtual IP, by its own kernel."""
@@ -146,6 +161,8 @@ class Demo:
         """The judge's table, the report, and whether all was well."""
         screen = self.screen
         screen.heading("What clients felt: the judge")
+        if self.service is not None:
+            self.service.stop()
         self.judge.stop()
         report, table = self.judge.report()
         # Its last line names its data; the page below is the report for people.
@@ -177,11 +194,18 @@ def shown(act: Act) -> dict[str, Any]:
     }
 
 
-def next_things(lab: Lab) -> str:
+def next_things(lab: Lab, healer: bool) -> str:
     """What to try with a lab that is still up."""
     config = lab.state / "ansible.cfg"
+    inside = f"lxc-attach -P {lab.lxc_path} -n {lab.container('monitor')} --"
+    itself = f"""
+The healer goes on: whatever you break, it heals. On the monitor ({inside} bash):
+  selfheal status --watch                    what it does, as it comes
+  selfheal pause                             no new heals, for those by hand below; selfheal resume ends it
+  selfheal show INCIDENT                     why, and what it cost
+""" if healer else ""  # fmt: skip
     return f"""
-The lab is up. Try next:
+The lab is up. Try next:{itself}
   export ANSIBLE_CONFIG={config} PATH="{ROOT}/.venv/bin:$PATH"
   selfheal survey                            the farm, every verdict, and what is missing
   make lab-break NODE=ei3 FAULT=errors       make a node ill (make lab-faults lists all of them)
@@ -206,7 +230,7 @@ def main() -> int:
     out = ROOT / "build" / "demo"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    demo = Demo(lab, out, keep)
+    demo = Demo(lab, out, keep, hand=os.environ.get("HAND", "") not in ("", "0"))
     code = 1
     try:
         with ends_on_sigterm():
@@ -225,9 +249,11 @@ def main() -> int:
 
 def clean_up(demo: Demo, was_up: bool) -> None:
     """Leave nothing behind that was not there before, unless it was asked to stay."""
+    if demo.service is not None:
+        demo.service.stop()
     demo.judge.stop()
     if demo.keep:
-        demo.screen.say(next_things(demo.lab))
+        demo.screen.say(next_things(demo.lab, demo.service is not None))
     elif was_up:
         demo.screen.say("demo: the lab was up before and stays up; remove it with: make lab-down")
     else:

@@ -83,23 +83,29 @@ def total_line(totals: Mapping[str, Any]) -> str:
 
 
 def incidents(acts: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> str:
-    """One line per illness: what the heal says beside what the judge says."""
+    """One line per illness: what the heal says beside what the judge says.
+
+    Where nobody typed a command, times count from the injection.
+    """
+    typed = any(act.get("exit_code") is not None for act in acts)
     rows = []
     for act in acts:
         seen: Mapping[str, Any] = next(
             (one for one in judged.get("incidents") or [] if one.get("node") == act["node"]), {}
         )
         spans = seen.get("seconds") or {}
+        since = ("command_to_safe", "command_to_restored") if typed else ("injected_to_safe", "injected_to_restored")
         rows.append(
             (
                 act["node"], act["title"], "healed, verified" if act["healed"] else "NOT healed",
-                span(spans.get("injected_to_detected")), after(spans.get("command_to_safe")),
-                after(spans.get("command_to_restored")), seen.get("sent", "-"), seen.get("failed", "-"),
+                span(spans.get("injected_to_detected")), after(spans.get(since[0])),
+                after(spans.get(since[1])), seen.get("sent", "-"), seen.get("failed", "-"),
                 after_safe(seen) if seen else "-", span(seen.get("longest_gap")),
                 "; ".join(map(str, seen.get("harm") or [])) or "none",
             )
         )  # fmt: skip
-    heads = ("node", "illness", "outcome", "seen after", "traffic safe after command", "restored after command",
+    origin = "command" if typed else "injection"
+    heads = ("node", "illness", "outcome", "seen after", f"traffic safe after {origin}", f"restored after {origin}",
              "sent", "failed", "failed after traffic safe", "longest gap", "harm")  # fmt: skip
     return table(heads, rows, range(3, 10))
 
@@ -131,7 +137,7 @@ def heal(number: int, act: Mapping[str, Any]) -> list[str]:
         if isinstance(result.get(key), (int, float)) and isinstance(result.get("started_at"), (int, float))
     ]  # fmt: skip
     if moments:
-        parts.append(table(("by the heal itself", "after the command"), moments, (1,)))
+        parts.append(table(("by the heal itself", "after it began"), moments, (1,)))
     for title, texts in (
         ("What a human has to know", result.get("problems")),
         ("Why it was refused", refusals(result)),

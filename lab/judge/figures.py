@@ -60,6 +60,7 @@ class Incident:
         values["seconds"] = {
             "injected_to_detected": self.seconds(start, self.detected),
             "injected_to_safe": self.seconds(start, self.traffic_safe),
+            "injected_to_restored": self.seconds(start, self.redundancy_restored),
             "command_to_safe": self.seconds(self.command, self.traffic_safe),
             "safe_to_restored": self.seconds(self.traffic_safe, self.redundancy_restored),
             "command_to_restored": self.seconds(self.command, self.redundancy_restored),

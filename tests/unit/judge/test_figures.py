@@ -199,6 +199,7 @@ def test_an_incident_of_a_pool() -> None:
     assert incident.figures()["seconds"] == {
         "injected_to_detected": 4.0,
         "injected_to_safe": 8.0,
+        "injected_to_restored": 15.02,
         "command_to_safe": 2.0,
         "safe_to_restored": 7.02,
         "command_to_restored": 9.02,

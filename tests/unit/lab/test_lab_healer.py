@@ -21,6 +21,7 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (path / "one.yml" if path.is_dir() else path).write_text(name)
     (tmp_path / SETTINGS).parent.mkdir(parents=True)
     monkeypatch.setattr(farm, "ROOT", tmp_path)
+    monkeypatch.delenv("LAB_HEALER", raising=False)
     return tmp_path
 
 
@@ -36,6 +37,17 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_the_inventory_says_whether_there_is_a_healer(checkout: Path, text: str, wanted: bool) -> None:
     (checkout / SETTINGS).write_text(text)
+    assert farm.with_healer() is wanted
+
+
+@pytest.mark.parametrize(
+    ("wish", "setting", "wanted"), [("1", "false", True), ("0", "true", False), ("", "true", True)]
+)
+def test_who_starts_the_lab_has_the_last_word(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, wish: str, setting: str, wanted: bool
+) -> None:
+    (checkout / SETTINGS).write_text(f"lab_healer: {setting}\n")
+    monkeypatch.setenv("LAB_HEALER", wish)
     assert farm.with_healer() is wanted
 
 
