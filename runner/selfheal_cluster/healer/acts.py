@@ -96,13 +96,19 @@ class Acts:
         self._books.end_run(incident, number, outcome, now)
         self._say(f"incident {incident}: run {number} of {node or 'an unknown node'} ended: {outcome}")
 
+    def do_withdraw(self, act: Act, world: World, now: float) -> None:
+        """A person's approval was said too long ago."""
+        del world
+        if self._books.withdraw(str(act["incident"]), now):
+            self._say(f"incident {act['incident']}: the approval has lapsed; heal of {act['node']} needs a new one")
+
     def do_start(self, act: Act, world: World, now: float) -> None:
         """A run: its number is in the journal before systemd hears of it."""
         del world
         if now < self._start_at:
             return
         incident = str(act["incident"])
-        number = self._books.begin_run(incident, self._config.heal_unit, now)
+        number = self._books.begin_run(incident, self._config.heal_unit, now, str(act.get("reason") or "ill"))
         unit = self._runs.name(incident, number)
         try:
             self._runs.start(unit)

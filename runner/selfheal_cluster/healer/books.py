@@ -79,9 +79,13 @@ class Books:
         """A human was called; false when it was known already."""
         return bool(store.call(self._open(), incident, reason, text, now))
 
-    def begin_run(self, incident: str, unit: str, now: float) -> int:
+    def withdraw(self, incident: str, now: float) -> bool:
+        """A person's approval does not hold any more; false when a run has begun under it meanwhile."""
+        return bool(store.withdraw(self._open(), incident, now))
+
+    def begin_run(self, incident: str, unit: str, now: float, why: str = "ill") -> int:
         """The number of a run that is about to be started, and never a second one for the same node."""
-        return int(store.begin_run(self._open(), incident, unit, now))
+        return int(store.begin_run(self._open(), incident, unit, now, why))
 
     def end_run(self, incident: str, number: int, outcome: str, now: float) -> None:
         """A run whose unit is gone."""

@@ -71,6 +71,8 @@ def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
             raise SelfhealError("unknown_incident", f"incident {incident} is closed; nothing is left to heal")
         if found[0]["ended_at"] is not None:
             raise SelfhealError("unknown_incident", f"run {number} of incident {incident} has ended already")
+        if journal.flag("taken:" + incident):  # said after the run was written down, before its unit came up
+            raise SelfhealError("taken", f"a person has taken over incident {incident}; nothing of ours touches it")
         live = journal.rows("SELECT incident, number FROM runs WHERE ended_at IS NULL")
     return str(found[0]["node"]), [f"{row['incident']}-{row['number']}" for row in live]
 
