@@ -165,7 +165,7 @@ def close_incident(journal: Journal, incident: str, outcome: str, now: float) ->
 
 
 def withdraw(journal: Journal, incident: str, now: float) -> bool:
-    """A person's approval does not hold any more; they are asked anew. False when a run has begun under it meanwhile."""
+    """A person's approval does not hold any more; they are asked anew. False when a run began under it."""
     del now
     with _transaction(journal):
         cursor = journal.db.execute(
@@ -217,7 +217,7 @@ def begin_run(journal: Journal, incident: str, unit: str, now: float, why: str =
 def end_run(journal: Journal, incident: str, number: int, outcome: str, now: float) -> bool:
     """The unit of a run is gone; false when that was known already. The outcome of the heal is the attempt's.
 
-    Who takes an incident over asks its run to go back; that word ends with the run, or the person could not heal either.
+    Who takes an incident over asks its run to go back; that word ends with the run, or the person could not heal it.
     """
     with _transaction(journal):
         cursor = journal.db.execute(

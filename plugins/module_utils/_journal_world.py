@@ -19,8 +19,8 @@ def world(journal: Journal, now: float) -> Row:
     """The journal's part of the world. The caller adds ``verdicts``, ``fresh``, ``read_at``, ``units``, ``serving``.
 
     Besides what the contract of ``dispatch`` names: an incident has ``alerts`` (newest time by service, '' for the
-    host itself) and ``approved_at`` (when a person last approved it), a decision has the ``verdict`` and ``kind`` it was made on and ``same`` (refusals in a row with the
-    same reasons), a run has ``node`` and ``layer``; ``past_runs`` is the newest run of each incident with ``without``
+    host itself) and ``approved_at`` (when a person last approved it), a decision has the ``verdict`` and ``kind`` it was
+    made on and ``same`` (refusals in a row with the same reasons), a run has ``node`` and ``layer``; ``past_runs`` is the newest run of each incident with ``without``
     (runs since the newest decision), ``called`` says for what a human was called.
     """
     with told(journal.path):

@@ -124,7 +124,7 @@ class Acts:
             self._troubles.begin("start", exc.message)
             if not self._surely_not_there(unit):
                 # It may have come up although nobody said so. The run stays, and the listing says what became of it.
-                self._say(f"incident {incident}: run {number} of {act['node']}: nobody knows whether {unit} was started")
+                self._say(f"incident {incident}: run {number}: nobody knows whether {unit} was started")
                 return
             self._books.end_run(incident, number, NOT_STARTED, now)
             return

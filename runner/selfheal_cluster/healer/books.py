@@ -69,8 +69,8 @@ class Books:
             "SELECT i.node, i.id AS incident, a.outcome FROM attempts a JOIN incidents i ON i.id = a.incident"
             " WHERE a.acknowledged = 1 AND a.outcome IN ('left_out', 'failed', 'interrupted', 'ambiguous')"
             " AND i.state = 'closed' AND i.closed_at > ? AND i.outcome LIKE 'acknowledged%'"
-            " AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.node = a.node AND b.at > a.at AND (b.incident = a.incident"
-            " OR b.outcome IN ('healed', 'undone')))"
+            " AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.node = a.node AND b.at > a.at"
+            " AND (b.incident = a.incident OR b.outcome IN ('healed', 'undone')))"
             " ORDER BY a.at", now - LEFT_BEHIND_SECONDS,
         )  # fmt: skip
         for row in found:

@@ -20,6 +20,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases i
 from selfheal_cluster.healer import child, loop, results
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.notify import Notify
+from selfheal_cluster.healer.run_heal import look_up
 from tests.unit.healer.fake_farm import FakeFarm, FakeReader
 
 
@@ -216,8 +217,6 @@ def test_a_run_folder_of_an_open_incident_is_kept(tmp_path: Path) -> None:
     farm.fall_ill("n0-0")
     farm.run(farm.healer(), 30.0)
     row = farm.rows("SELECT incident, number FROM runs")[0]
-    from selfheal_cluster.healer.run_heal import look_up
-
     with Journal(farm.config.journal) as journal:
         journal.db.execute("UPDATE runs SET ended_at = NULL")
         journal.db.execute("INSERT INTO runs VALUES (?, 9, 'u', 1, 2, 'gone')", (row["incident"],))
