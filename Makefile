@@ -17,9 +17,10 @@ test: ## all tests and gates; TESTS=path runs a part
 	@tools/setup test
 	@tests/run $(TESTS)
 
-prove: ## the long, seeded campaign (SEED=1); writes build/prove/report.json
+prove: ## the long, seeded campaign (SEED=1), then all scenarios, three seeds each; writes build/*/report.json
 	@tools/setup test
-	@SEED=$(SEED) $(PYTHON) -m tests.campaign
+	@SEED=$(SEED) $(PYTHON) -m tests.campaign; first=$$?; \
+	SEED=$(SEED) $(PYTHON) -m tests.campaign.scenarios && exit $$first
 
 bench: ## ratios side by side; writes build/bench/report.json
 	@tools/setup test

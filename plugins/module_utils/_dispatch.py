@@ -19,7 +19,10 @@ open: node, layer, kind, reasons, alerts              begin an incident; its run
 settle_alerts: ids, outcome, incident                 ``attach``
 close: incident, node, outcome                        ``close_incident``
 ended: incident, node, number, outcome                ``end_run``: the unit is gone
-start: incident, node, reason                         ``begin_run``, then the unit; reason ill, resume or give_back
+withdraw: incident, node                              ``withdraw``: a person's word was said too long ago
+start: incident, node, reason                         ``begin_run`` with the reason, then the unit: ill, resume or
+                                                      give_back; ask: only to learn what the plan would do, because
+                                                      no person has said yes (mode approve)
 human: incident, node, reason, text                   page, and ``call`` with this reason, or it comes again
 wait: incident, node, reason, until, alerts, text     nothing; ``until`` None: until the world changes. ``explain`` the
                                                       alerts with the text, so that it is known why nothing was done
@@ -31,6 +34,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_alerts import sort_alerts
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS, lapsed, needs_word
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import LEFT, UNFINISHED, View
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_wait import (
     LEASE_SECONDS,
@@ -48,7 +52,7 @@ Row = Mapping[str, Any]
 def dispatch(world: Row, now: float) -> List[Act]:
     view = View(world, now)
     opens, settles, waits = sort_alerts(view)
-    closes, starts, humans = [], [], []
+    closes, withdraws, starts, humans = [], [], [], []
     started: Dict[str, int] = {}
     for incident in sorted(view.incidents.values(), key=lambda item: _rank(view, item)):
         node, layer = incident["node"], view.layer_of.get(incident["node"])
@@ -57,6 +61,9 @@ def dispatch(world: Row, now: float) -> List[Act]:
         if _over(view, incident):
             closes.append({"act": "close", "incident": incident["id"], "node": node, "outcome": "recovered"})
             continue
+        if lapsed(view, incident, _ground(view, incident)[0]):
+            view.lapsed.add(incident["id"])
+            withdraws.append({"act": "withdraw", "incident": incident["id"], "node": node})
         found = whom_to_tell(view, incident)
         if found:
             humans.append({"act": "human", "incident": incident["id"], "node": node, "reason": found[0],
@@ -66,6 +73,7 @@ def dispatch(world: Row, now: float) -> List[Act]:
             reason, until = _busy(view, incident, layer, why, started) or ("", None)
             if not reason:
                 started[layer] = started.get(layer, 0) + 1
+                why = "ask" if needs_word(view, incident) else why
                 starts.append({"act": "start", "incident": incident["id"], "node": node, "reason": why})
                 continue
         waits.append({"act": "wait", "node": node, "incident": incident["id"], "reason": reason, "until": until,
@@ -75,7 +83,7 @@ def dispatch(world: Row, now: float) -> List[Act]:
          "outcome": "failed" if (world.get("units") or {}).get(run["unit"]) == "failed" else "gone"}
         for run in view.gone
     ]  # fmt: skip
-    return [*opens, *settles, *closes, *ended, *starts, *humans, *waits]
+    return [*opens, *settles, *closes, *ended, *withdraws, *starts, *humans, *waits]
 
 
 def _over(view: View, incident: Row) -> bool:
@@ -98,28 +106,28 @@ def _over(view: View, incident: Row) -> bool:
 
 def _next(view: View, incident: Row, layer: Optional[str]) -> Tuple[str, str, Optional[float]]:
     """Why to start a run now (or ''), else the reason to wait and until when."""
-    stopped = _stopped(view, incident, layer)
+    why, reason = _ground(view, incident)
+    stopped = _stopped(view, incident, layer, why)
     if stopped:
         return "", stopped, None
     lease = view.by_hand(incident)
     if lease:
         return "", "lease_taken", float(lease["expires_at"])
-    why, reason = _ground(view, incident)
     if not why:
         return "", reason, None
     reason, until = back_off(view, incident, why)
     return ("", reason, until) if until > view.now else (why, "", None)
 
 
-def _stopped(view: View, incident: Row, layer: Optional[str]) -> str:
+def _stopped(view: View, incident: Row, layer: Optional[str], why: str) -> str:
     if layer is None:
         return "no_layer"
     if incident["id"] in view.taken:
         return "taken"
     if incident["id"] in view.aborts:
         return "aborted"
-    if view.paused:
-        return "paused"
+    if view.paused and why not in RETURNS:
+        return "paused"  # a pause is about new heals; a node that one of ours left out of traffic is brought back
     return "" if view.fresh else "nagios_stale"
 
 
@@ -160,7 +168,7 @@ def _busy(
     others = {node for node in view.live if view.layer_of.get(node) == layer}
     if started.get(layer) or any(view.just_begun(view.live[node]) for node in others):
         return "lease_taken", soon  # one after the other, so that the second sees the leases of the first
-    if why != "ill":
+    if why in RETURNS:
         return None  # what was begun is ended first; it holds its own slot already
     for lease in view.leases:
         held = str(lease["resource"])

@@ -35,7 +35,8 @@ class View:
         self.paused = bool(world.get("paused"))
         self.aborts: Set[str] = set(world.get("aborts") or ())
         self.taken: Set[str] = set(world.get("taken") or ())
-        self.called = {(item["incident"], item["reason"]) for item in world.get("called") or ()}
+        self.called_at = {(item["incident"], item["reason"]): item.get("at") for item in world.get("called") or ()}
+        self.lapsed: Set[str] = set()  # incidents whose approval does not hold any more; found out by ``dispatch``
         self.past_runs: Mapping[str, Row] = world.get("past_runs") or {}
         self.fresh = bool(world.get("fresh")) and self._recent(world.get("read_at"))
         self.incidents: Dict[str, Row] = {}
@@ -70,6 +71,10 @@ class View:
         return bool(abs(self.now - run["started_at"]) < STARTING_SECONDS)
 
     # -- the past of one incident ----------------------------------------------------------------
+
+    def approved(self, incident: Row) -> bool:
+        """Has a person said yes, not too long ago?"""
+        return bool(incident.get("approved")) and incident["id"] not in self.lapsed
 
     def tried(self, incident: Row) -> List[Row]:
         """Its attempts that count, oldest first."""

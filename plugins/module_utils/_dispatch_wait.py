@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Optional, Set, Tuple
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS, needs_word, question
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import (
     AHEAD_SECONDS,
     LEFT,
@@ -84,14 +85,16 @@ def _after_refusal(view: View, incident: Row, decision: Row, why: str) -> Tuple[
     reasons = set(decision.get("reasons") or ())
     at, same = decision["at"], max(1, int(decision.get("same") or 1))
     limits = (view.policies.get(view.layer_of.get(incident["node"], "")) or {}).get("limits") or {}
-    if "mode_approve" in reasons and incident.get("approved"):
+    if "mode_approve" in reasons and view.approved(incident):
         return "mode_approve", _end(view, at, 0.0)  # the word came after the question
     hard = []
     for mode in ("mode_observe", "mode_approve"):
         if mode in reasons:
             changed = SOON_SECONDS if _changed(view, incident, decision) else MODE_SECONDS
             hard.append((_end(view, at, changed), mode))
-    returns = why != "ill"  # nothing new is begun, so neither block period nor storm holds it up
+    if why not in RETURNS and not hard and needs_word(view, incident):
+        hard.append((_end(view, at, MODE_SECONDS), "mode_approve"))  # also where the plan knows of no such mode
+    returns = why in RETURNS  # nothing new is begun, so neither block period nor storm holds it up
     if returns and not hard and _changed(view, incident, decision):
         return _first(reasons), _end(view, at, SOON_SECONDS)  # it was refused as a heal of an ill node
     for reason in () if returns else ("blocked_node", "blocked_layer"):
@@ -108,6 +111,8 @@ def _after_refusal(view: View, incident: Row, decision: Row, why: str) -> Tuple[
     for reason in ("nagios_stale", "unknown_reading"):
         if reason in reasons:
             return reason, _end(view, at, READING_SECONDS)
+    if "paused" in reasons and view.paused:  # an interrupted heal whose node is not known to be out of traffic
+        return "paused", _end(view, at, doubled(FIRST_SECONDS, same, LONGEST_SECONDS))
     if reasons & {"paused", "aborted"}:  # the word is taken back, or this moment would not be reached
         return _first(reasons), _end(view, at, SOON_SECONDS)
     return _first(reasons), _end(view, at, doubled(FIRST_SECONDS, same, LONGEST_SECONDS))
@@ -152,7 +157,7 @@ def whom_to_tell(view: View, incident: Row) -> Optional[Tuple[str, str]]:
     if incident["id"] in view.taken:
         return None  # a human has it
     found = _needs(view, incident)
-    return None if not found or (incident["id"], found[0]) in view.called else found
+    return None if not found or (incident["id"], found[0]) in view.called_at else found
 
 
 def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
@@ -165,8 +170,10 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
             "Nobody knows how attempt %s on %s ended; look at it and acknowledge incident %s."
             % (last["attempt"] if last else "", node, incident["id"])
         )
+    # Under a pause it goes on, unless the plan could not see that the node is out of traffic.
+    paused = view.paused and decision is not None and "paused" in (decision.get("reasons") or ())
     stopped = (
-        "heals are paused" if view.paused else "the incident is aborted" if incident["id"] in view.aborts
+        "the incident is aborted" if incident["id"] in view.aborts else "heals are paused" if paused
         else "" if view.fresh else "Nagios cannot be believed"
     )  # fmt: skip
     if last and outcome in UNFINISHED and stopped and not view.by_hand(incident):
@@ -197,11 +204,7 @@ def _refused(view: View, incident: Row, decision: Row, age: float) -> Optional[T
     if not reasons or view.verdict(incident["node"]).get("verdict") == "ok":
         return None
     if "mode_approve" in reasons:
-        if incident.get("approved"):
-            return None
-        return "mode_approve", "%s is ill (%s); to heal it type: selfheal approve %s" % (
-            incident["node"], "; ".join(incident.get("reasons") or ()), incident["id"],
-        )  # fmt: skip
+        return question(view, incident)
     if reasons & QUIET:
         return None
     reason = _first(reasons)

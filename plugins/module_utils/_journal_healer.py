@@ -15,6 +15,7 @@ import math
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal, new_incident
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import told
@@ -22,12 +23,15 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_world im
 
 __all__ = [
     "ALERT_OUTCOMES", "add_readings", "attach", "begin_run", "call", "close_incident", "delivered", "end_run",
-    "explain", "open_incident", "pending", "post", "prune", "recent_readings", "take_in", "undelivered", "world",
+    "explain", "open_incident", "pending", "post", "prune", "recent_readings", "take_in", "undelivered", "withdraw",
+    "world",
 ]  # fmt: skip
 
 ALERT_OUTCOMES = ("opened", "known", "recovered", "stale", "no_layer", "bad")
 # Words of people that belong to one incident, and end with it.
 INCIDENT_FLAGS = ("abort:", "taken:")
+QUESTIONS = ("mode_approve", "approve_late")  # calls that a person answers with approve
+ALERTS_KEPT = 100000  # settled ones, so that a storm of alerts does not fill the disk
 KEPT_SECONDS = 90 * 86400.0
 DELIVERED_KEPT_SECONDS = 7 * 86400.0
 OUTBOX_KEPT = 10000  # lines without a key, while Nagios' pipe has no reader: the oldest go first
@@ -160,11 +164,26 @@ def close_incident(journal: Journal, incident: str, outcome: str, now: float) ->
     return True
 
 
-def begin_run(journal: Journal, incident: str, unit: str, now: float) -> int:
+def withdraw(journal: Journal, incident: str, now: float) -> bool:
+    """A person's approval does not hold any more; they are asked anew. False when a run began under it."""
+    del now
+    with _transaction(journal):
+        cursor = journal.db.execute(
+            "UPDATE incidents SET approved = 0 WHERE id = ? AND state = 'open' AND approved != 0"
+            " AND NOT EXISTS (SELECT 1 FROM runs WHERE incident = ? AND ended_at IS NULL)", (incident, incident),
+        )  # fmt: skip
+        if cursor.rowcount:
+            for reason in QUESTIONS:
+                journal.db.execute("DELETE FROM calls WHERE incident = ? AND reason = ?", (incident, reason))
+    return bool(cursor.rowcount)
+
+
+def begin_run(journal: Journal, incident: str, unit: str, now: float, why: str = "ill") -> int:
     """Write a run down before its unit is started; its number within the incident.
 
     ``unit`` may hold ``{name}``, which becomes INCIDENT-NUMBER. Refused while another run of the incident's node is
-    not known to have ended: never two for one node.
+    not known to have ended: never two for one node. ``why`` is the reason of the act: a pause stops only what begins
+    something new, a person's abort or take stops everything.
     """
     with _transaction(journal):
         found = journal.rows("SELECT node, state FROM incidents WHERE id = ?", incident)
@@ -180,7 +199,10 @@ def begin_run(journal: Journal, incident: str, unit: str, now: float) -> int:
                 "run %s-%d of node %s has not ended" % (other[0]["incident"], other[0]["number"], found[0]["node"]),
             )
         # A person's word may have come since the healer looked.
-        stop = next((name for name in ("paused", "abort:" + incident, "taken:" + incident) if journal.flag(name)), "")
+        words = ["abort:" + incident, "taken:" + incident]
+        if why not in RETURNS:
+            words.insert(0, "paused")
+        stop = next((name for name in words if journal.flag(name)), "")
         if stop:
             raise SelfhealError("stopped", "a person has said %s since the healer looked" % stop.partition(":")[0])
         last = journal.rows("SELECT max(number) AS last FROM runs WHERE incident = ?", incident)[0]["last"]
@@ -193,12 +215,20 @@ def begin_run(journal: Journal, incident: str, unit: str, now: float) -> int:
 
 
 def end_run(journal: Journal, incident: str, number: int, outcome: str, now: float) -> bool:
-    """The unit of a run is gone; false when that was known already. The outcome of the heal is the attempt's."""
+    """The unit of a run is gone; false when that was known already. The outcome of the heal is the attempt's.
+
+    Who takes an incident over asks its run to go back; that word ends with the run, or the person could not heal it.
+    """
     with _transaction(journal):
         cursor = journal.db.execute(
             "UPDATE runs SET ended_at = ?, outcome = ? WHERE incident = ? AND number = ? AND ended_at IS NULL",
             (now, outcome, incident, number),
         )
+        held = journal.rows(
+            "SELECT 1 FROM leases WHERE incident = ? AND resource LIKE 'node:%' AND expires_at > ?", incident, now
+        )
+        if cursor.rowcount and journal.flag("taken:" + incident) and not held:
+            journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
     return bool(cursor.rowcount)
 
 
@@ -292,6 +322,10 @@ def prune(journal: Journal, now: float) -> None:
     with _transaction(journal):
         old = now - KEPT_SECONDS
         journal.db.execute("DELETE FROM alerts WHERE outcome != '' AND read_at < ?", (old,))
+        journal.db.execute(
+            "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE outcome != ''"
+            " ORDER BY read_at DESC, id DESC LIMIT -1 OFFSET ?)", (ALERTS_KEPT,),
+        )  # fmt: skip
         journal.db.execute("DELETE FROM runs WHERE ended_at < ?", (old,))
         journal.db.execute(
             "DELETE FROM calls WHERE at < ? AND incident NOT IN (SELECT id FROM incidents WHERE state = 'open')", (old,)

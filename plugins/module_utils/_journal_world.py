@@ -19,9 +19,10 @@ def world(journal: Journal, now: float) -> Row:
     """The journal's part of the world. The caller adds ``verdicts``, ``fresh``, ``read_at``, ``units``, ``serving``.
 
     Besides what the contract of ``dispatch`` names: an incident has ``alerts`` (newest time by service, '' for the
-    host itself), a decision has the ``verdict`` and ``kind`` it was made on and ``same`` (refusals in a row with the
-    same reasons), a run has ``node`` and ``layer``; ``past_runs`` is the newest run of each incident with ``without``
-    (runs since the newest decision), ``called`` says for what a human was called.
+    host itself) and ``approved_at`` (when a person last approved it), a decision has the ``verdict`` and ``kind`` it
+    was made on and ``same`` (refusals in a row with the same reasons), a run has ``node`` and ``layer``; ``past_runs``
+    is the newest run of each incident with ``without`` (runs since the newest decision), ``called`` says for what a
+    human was called.
     """
     with told(journal.path):
         journal.db.execute("BEGIN")  # all of one moment: a run may write between two of these questions
@@ -41,6 +42,7 @@ def _world(journal: Journal, now: float) -> Row:
     decisions: Row = {}
     for item in incidents:
         item.update(reasons=json.loads(item["reasons"]), approved=bool(item["approved"]), alerts={})
+        item["approved_at"] = _approved_at(journal, item["id"]) if item["approved"] else None
         found = _decision(journal, item["node"])
         if found:
             decisions[item["node"]] = found
@@ -67,7 +69,7 @@ def _world(journal: Journal, now: float) -> Row:
         ),
         "past_runs": _past_runs(journal, incidents, decisions),
         "called": journal.rows(
-            "SELECT incident, reason FROM calls WHERE incident IN (SELECT id FROM incidents WHERE state = 'open')"
+            "SELECT incident, reason, at FROM calls WHERE incident IN (SELECT id FROM incidents WHERE state = 'open')"
             " ORDER BY incident, reason"
         ),
         "paused": history["paused"],
@@ -75,6 +77,14 @@ def _world(journal: Journal, now: float) -> Row:
         "taken": [name[6:] for name in flags if name.startswith("taken:")],
         "fresh_journal": history["fresh_journal"],
     }
+
+
+def _approved_at(journal: Journal, incident: str) -> Optional[float]:
+    """When a person approved it last; None where the record of that word is gone."""
+    rows = journal.rows("SELECT value FROM meta WHERE name LIKE 'said:%' AND value LIKE ?", '%"approve"%')
+    said = [json.loads(item["value"]) for item in rows]
+    times = [item["at"] for item in said if item.get("word") == "approve" and item.get("incident") == incident]
+    return float(max(times)) if times else None
 
 
 def _decision(journal: Journal, node: str) -> Optional[Row]:

@@ -21,6 +21,7 @@ from selfheal_cluster.healer.config import DEFAULT_PATH, Config, load
 from selfheal_cluster.healer.deliver import Deliverer
 from selfheal_cluster.healer.log import Log
 from selfheal_cluster.healer.loop import Healer
+from selfheal_cluster.healer.notify import Notify
 from selfheal_cluster.healer.policies import PolicyReader
 from selfheal_cluster.healer.reading import NagiosReader
 from selfheal_cluster.healer.spool import Spool
@@ -52,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = load(options.config)
         with only_one(config.runs):
-            with contextlib.closing(Books(config.journal)) as books:
-                books.world(time.time())  # a healer without a journal must not look as if it worked
+            if options.once:  # the resident one says it in its heartbeat and waits until the journal is back
+                with contextlib.closing(Books(config.journal)) as books:
+                    books.world(time.time())
             return work(build(config, Log()), options.once)
     except SelfhealError as exc:
         sys.stderr.write(f"selfheal: {exc.message}\n")
@@ -93,13 +95,16 @@ def work(healer: Healer, once: bool) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
+    service = Notify()
     healer.say(f"healer: started, journal {healer.config.journal}, spool {healer.config.spool}")
     try:
         if once:
             return one_round(healer)
         while not healer.stopping:
             healer.tick(time.time())
+            service.ticked()
             rest(healer, TICK_SECONDS)
+        service.stopping()
         healer.tick(time.time())  # tell what is left to tell; nothing is taken in or begun any more
     finally:
         healer.close()

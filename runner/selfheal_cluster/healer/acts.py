@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.results import outcome_of, read_result
 
 NOT_STARTED = "not_started"
+GONE = ("inactive", "failed")
+STARTS_SECONDS = 20.0  # of one tick: the watchdog must not bark because systemd is slow
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 Act = Mapping[str, Any]
@@ -32,11 +35,12 @@ class Acts:
         self._say = say
         self._waiting: dict[str, str] = {}
         self._start_at = float("-inf")
+        self._spent = 0.0
         self._pause = FIRST_PAUSE_SECONDS
 
     def carry_out(self, acts: Sequence[Act], world: World, now: float) -> None:
         """All acts in their order; one that cannot be done does not keep the others, a lost journal does."""
-        failed = ""
+        failed, self._spent = "", 0.0
         for act in acts:
             name = str(act["act"])
             method: Callable[[Act, World, float], None] | None = getattr(self, f"do_{name}", None)
@@ -96,26 +100,44 @@ class Acts:
         self._books.end_run(incident, number, outcome, now)
         self._say(f"incident {incident}: run {number} of {node or 'an unknown node'} ended: {outcome}")
 
+    def do_withdraw(self, act: Act, world: World, now: float) -> None:
+        """A person's approval was said too long ago."""
+        del world
+        if self._books.withdraw(str(act["incident"]), now):
+            self._say(f"incident {act['incident']}: the approval has lapsed; heal of {act['node']} needs a new one")
+
     def do_start(self, act: Act, world: World, now: float) -> None:
         """A run: its number is in the journal before systemd hears of it."""
         del world
-        if now < self._start_at:
+        if now < self._start_at or self._spent > STARTS_SECONDS:
             return
         incident = str(act["incident"])
-        number = self._books.begin_run(incident, self._config.heal_unit, now)
+        number = self._books.begin_run(incident, self._config.heal_unit, now, str(act.get("reason") or "ill"))
         unit = self._runs.name(incident, number)
+        begun = time.monotonic()
         try:
             self._runs.start(unit)
+            self._spent += time.monotonic() - begun
         except SelfhealError as exc:
             self._start_at = now + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
-            self._books.end_run(incident, number, NOT_STARTED, now)
             self._troubles.begin("start", exc.message)
+            if not self._surely_not_there(unit):
+                # It may have come up although nobody said so. The run stays, and the listing says what became of it.
+                self._say(f"incident {incident}: run {number}: nobody knows whether {unit} was started")
+                return
+            self._books.end_run(incident, number, NOT_STARTED, now)
             return
         self._pause = FIRST_PAUSE_SECONDS
         self._troubles.end("start", "runs are started again")
         self._waiting.pop(incident, None)
         self._say(f"incident {incident}: run {number} of {act['node']} started as {unit}")
+
+    def _surely_not_there(self, unit: str) -> bool:
+        try:
+            return self._runs.listed().get(unit, "inactive") in GONE
+        except SelfhealError:
+            return False
 
     def do_human(self, act: Act, world: World, now: float) -> None:
         """A human is needed; their contacts hear it from Nagios."""

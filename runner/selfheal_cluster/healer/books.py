@@ -11,10 +11,12 @@ from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_healer as store
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import pause
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import JournalError, told
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
 
 Row = dict[str, Any]
+LEFT_BEHIND_SECONDS = 86400.0  # from then on only the guard's own check tells of a hold without an owner
 
 
 class Books:
@@ -46,14 +48,37 @@ class Books:
         return self._journal
 
     def world(self, now: float) -> Row:
-        """What dispatching needs of the past, and in ``calls`` what humans were told about open incidents."""
+        """What dispatching needs of the past, and in ``calls`` what humans were told about open incidents.
+
+        An incident that was acknowledged although its last attempt may have left a hold is told as well, for as long as
+        no later attempt on the node has ended well: nobody has proven that clients reach it again.
+        """
         journal = self._open()
         world = dict(store.world(journal, now))
         world["calls"] = journal.rows(
             "SELECT incidents.node, incident, text FROM calls JOIN incidents ON incidents.id = incident"
             " WHERE state = 'open' ORDER BY at, reason"
         )
+        world["calls"] = [*self._left_behind(journal, now), *world["calls"]]
+        world["pause"] = pause(journal)
         return world
+
+    @staticmethod
+    def _left_behind(journal: Journal, now: float) -> list[Row]:
+        found = journal.rows(
+            "SELECT i.node, i.id AS incident, a.outcome FROM attempts a JOIN incidents i ON i.id = a.incident"
+            " WHERE a.acknowledged = 1 AND a.outcome IN ('left_out', 'failed', 'interrupted', 'ambiguous')"
+            " AND i.state = 'closed' AND i.closed_at > ? AND i.outcome LIKE 'acknowledged%'"
+            " AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.node = a.node AND b.at > a.at"
+            " AND (b.incident = a.incident OR b.outcome IN ('healed', 'undone')))"
+            " ORDER BY a.at", now - LEFT_BEHIND_SECONDS,
+        )  # fmt: skip
+        for row in found:
+            row["text"] = (
+                f"it was acknowledged, but its last attempt ended {row.pop('outcome')}: {row['node']} may still be held"
+                " out of traffic; look at selfheal status"
+            )
+        return found
 
     def take_in(self, alerts: Sequence[Row], now: float) -> int:
         """Alerts, once each however often they are seen."""
@@ -79,9 +104,13 @@ class Books:
         """A human was called; false when it was known already."""
         return bool(store.call(self._open(), incident, reason, text, now))
 
-    def begin_run(self, incident: str, unit: str, now: float) -> int:
+    def withdraw(self, incident: str, now: float) -> bool:
+        """A person's approval does not hold any more; false when a run has begun under it meanwhile."""
+        return bool(store.withdraw(self._open(), incident, now))
+
+    def begin_run(self, incident: str, unit: str, now: float, why: str = "ill") -> int:
         """The number of a run that is about to be started, and never a second one for the same node."""
-        return int(store.begin_run(self._open(), incident, unit, now))
+        return int(store.begin_run(self._open(), incident, unit, now, why))
 
     def end_run(self, incident: str, number: int, outcome: str, now: float) -> None:
         """A run whose unit is gone."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+END_SECONDS = 5.0  # a process that was killed and does not end (a disk that hangs) is left to itself after this
 MAX_ANSWER = 256 * 1024 * 1024
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH")
 
@@ -81,7 +82,12 @@ class Child:
         if self._clock() >= self._until and not self._timed_out:
             self._timed_out = True
             self._kill(process)
-        pid, status, usage = os.wait4(process.pid, 0 if self._timed_out else os.WNOHANG)
+        bury()
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid == 0 and self._timed_out and self._clock() >= self._until + END_SECONDS:
+            _left.append(process)
+            self._process = None
+            return Ended(-signal.SIGKILL, "it was killed and does not end", 0.0, True)
         if pid == 0:
             return None
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -115,7 +121,7 @@ class Child:
         process, self._process = self._process, None
         if process is not None:
             self._kill(process)
-            process.wait()
+            leave(process)
         self._close()
 
     @staticmethod
@@ -127,6 +133,22 @@ class Child:
         files, self._files = self._files, []
         for each in files:
             os.close(each)
+
+
+_left: list[subprocess.Popen[bytes]] = []
+
+
+def leave(process: subprocess.Popen[bytes], seconds: float = 1.0) -> None:
+    """Wait for the end of a process that was killed, but not for ever; it is buried when it ends."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        _left.append(process)
+
+
+def bury() -> None:
+    """Collect processes that were left to themselves and have ended since."""
+    _left[:] = [process for process in _left if process.poll() is None]
 
 
 def module(name: str, *arguments: str) -> list[str]:

@@ -38,9 +38,9 @@ class Troubles:
         self._say = say
         self.now: dict[str, str] = {}
 
-    def begin(self, part: str, text: str) -> None:
-        """Something is wrong; its text may change, the line is written once."""
-        if not self._others(part) and part not in self.now:
+    def begin(self, part: str, text: str, again: bool = False) -> None:
+        """Something is wrong; its text may change, the line is written once, or with ``again`` once per text."""
+        if not self._others(part) and (part not in self.now or (again and self.now[part] != text)):
             self._say(f"{CAUSE.get(part, part)}: {text}")
         self.now[part] = text
 

@@ -30,6 +30,7 @@ UNITS_SECONDS = 5.0
 ROUNDS = 3
 CHANGING = ("open", "ended", "close")  # an incident that was just opened is started in the same tick
 CHORES_SECONDS = 3600.0
+ALERTS_BETWEEN = 10000
 CLOCK_SECONDS = 5.0
 VERDICT_AGE_SECONDS = 60.0
 TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", "not_running": "pipe", "no_pipe": "pipe"}
@@ -64,6 +65,8 @@ class Healer:
         self._units: dict[str, str] | None = {}
         self._units_at = self._policies_at = self._chores_at = float("-inf")
         self._ticked_at = float("-inf")
+        self._begun_at: float | None = None
+        self._taken_in = 0
         self._alerted = False
         self._journal_failed = False
 
@@ -75,6 +78,8 @@ class Healer:
         if now < self._ticked_at - CLOCK_SECONDS:
             self._clock_went_back(self._ticked_at - now)
         self._ticked_at = now
+        if self._begun_at is None:
+            self._begun_at = now
         if not self.stopping:
             self._part("spool", self.intake, now)
         self._part("inventory", self.render, now)
@@ -82,6 +87,7 @@ class Healer:
         if not self.stopping:
             self._part("dispatch", self.act, now)
         self._part("pipe", self.deliver, now)
+        self._part("pages", self.paper, now)
         self._part("quota", self.chores, now)
         if not self._journal_failed:
             self.troubles.end("journal", "can be used again")
@@ -95,7 +101,7 @@ class Healer:
             part(now)
         except SelfhealError as exc:
             trouble = TROUBLE_OF.get(exc.reason, name)
-            self.troubles.begin(trouble, exc.message)
+            self.troubles.begin(trouble, exc.message, again=trouble == "journal")
             if trouble == "journal":
                 self._journal_failed = True
                 self.books.close()
@@ -112,6 +118,7 @@ class Healer:
         self._units_at = self._policies_at = self._chores_at = float("-inf")
         self.pace = pacing.Pace()
         self.last = None  # read in the future
+        self._begun_at = None
         for each in (self.acts, self.voice, self.papers):
             each.clock_went_back()
 
@@ -120,24 +127,36 @@ class Healer:
         names = self.spool.names()
         self.left_over = names
         batch = self.spool.read(now) if names else Batch()
-        if batch.unread:
-            name, why = next(iter(batch.unread.items()))
-            self.troubles.begin("spool", f"{len(batch.unread)} files stay, the first is {name}: {why}")
-        else:
-            self.troubles.end("spool", "can be read again")
         if not batch.alerts and not batch.bad:
+            self._stay(batch.unread)
             return
         bad = [{"id": name, "reason": why} for name, why in batch.bad.items()]
         self.books.take_in(batch.alerts + bad, now)
+        self._taken_in += len(batch.alerts) + len(bad)
+        stuck: dict[str, str] = {}
         for alert in batch.alerts:  # the good ones first: what is wrong with the others must not keep them
-            self.spool.remove(alert["id"])
-            self.say(f"alert: {told.alert_words(alert)}")
+            left = self.spool.remove(alert["id"], now)
+            if left:  # its content is in the journal; the file is looked at again later
+                stuck[alert["id"]] = left
+            else:
+                self.say(f"alert: {told.alert_words(alert)}")
         for name, why in batch.bad.items():
-            self.spool.set_aside(name)
-            self.say(f"spool: {name} is no alert and was moved to bad/: {why}")
+            left = self.spool.set_aside(name, now)
+            if left:
+                stuck[name] = left
+            else:
+                self.say(f"spool: {name} is no alert and was moved to bad/: {why}")
+        self._stay({**batch.unread, **stuck})
         self._alerted = self._alerted or bool(batch.alerts)
-        done = {alert["id"] for alert in batch.alerts} | set(batch.bad)
+        done = ({alert["id"] for alert in batch.alerts} | set(batch.bad)) - set(stuck)
         self.left_over = [name for name in names if name not in done]
+
+    def _stay(self, files: Mapping[str, str]) -> None:
+        if files:
+            name, why = next(iter(files.items()))
+            self.troubles.begin("spool", f"{len(files)} files stay, the first is {name}: {why}")
+        else:
+            self.troubles.end("spool", "can be read again")
 
     def render(self, now: float) -> None:
         """The policies of the inventory into the journal, when it has changed."""
@@ -218,15 +237,17 @@ class Healer:
     def _see(self, world: Row, now: float) -> None:
         """Add what was read of Nagios. A reading of long ago says nothing about now."""
         last = self.last
-        # Where a reading is dear they are far apart; a run looks again at everything anyway.
-        limit = max(VERDICT_AGE_SECONDS, 3 * self.pace.last_cost / pacing.SHARE)
-        young = last is not None and now - last.read_at <= limit
+        young = last is not None and now - last.read_at <= self._limit()
         fresh = last is not None and last.fresh and young
         world["verdicts"] = last.verdicts if last is not None and fresh else {}
         world["fresh"] = fresh
         world["read_at"] = last.read_at if last is not None and fresh else None
         world["unread"] = last is None
         world["serving"] = {}  # Nagios does not know whom clients reach; the run asks the balancers
+
+    def _limit(self) -> float:
+        """How old a reading may be, in seconds. Where one is dear they are far apart; a run looks again anyway."""
+        return max(VERDICT_AGE_SECONDS, 3 * self.pace.last_cost / pacing.SHARE)
 
     # -- telling ---------------------------------------------------------------------------------
 
@@ -239,13 +260,17 @@ class Healer:
         self.voice.heartbeat(self.view(), now)
 
     def chores(self, now: float) -> None:
-        """Metrics and pages; quotas once an hour."""
+        """Quotas once an hour, and sooner when many alerts came."""
+        if now - self._chores_at < CHORES_SECONDS and self._taken_in < ALERTS_BETWEEN:
+            return
+        self._chores_at, self._taken_in = now, 0
+        self.books.prune(now)
+        self.troubles.end("quota", "is kept again")
+
+    def paper(self, now: float) -> None:
+        """Metrics and pages."""
         if not self.stopping:
             self.papers.step(now)
-        if now - self._chores_at < CHORES_SECONDS:
-            return
-        self._chores_at = now
-        self.books.prune(now)
 
     @property
     def busy(self) -> bool:
@@ -276,6 +301,10 @@ class Healer:
             "runs": len(self._world.get("runs") or ()),
             "alerts": len(self._world.get("alerts") or ()),
             "paused": bool(self._world.get("paused")),
+            "pause": self._world.get("pause"),
+            "watching": self.watching,
+            "begun_at": self._begun_at,
+            "read_limit": self._limit(),
             "read_at": self.last.read_at if self.last is not None and self.last.fresh else None,
         }
 

@@ -69,12 +69,14 @@ class Papers:
     def _page(self, now: float) -> None:
         folder = Path(self._config.pages_dir)
         written = {path.stem: path.stat().st_mtime for path in folder.glob("*.html")}
+        for _at, old in sorted((at, name) for name, at in written.items())[:-PAGES_KEPT]:  # room before another one
+            (folder / f"{old}.html").unlink(missing_ok=True)
         changed = self._books.changes(50)
         due = due_pages(changed, written, self._failed)
         if not due:
             self._pages_at = now
-            for _at, old in sorted((at, name) for name, at in written.items())[:-PAGES_KEPT]:
-                (folder / f"{old}.html").unlink(missing_ok=True)
+            if not self._failed:
+                self._troubles.end("pages", "can be written again")
             return
         incident = due[0]
         self._changed_at = changed[incident]

@@ -18,6 +18,7 @@ from selfheal_cluster.healer.units import NAME, run_name
 
 RESULT = _run_live.RESULT
 KEPT = 200
+KEPT_BYTES = 512 * 1024 * 1024
 
 
 def read_result(runs: str, incident: str, number: int) -> dict[str, Any]:
@@ -31,8 +32,8 @@ def outcome_of(result: Mapping[str, Any]) -> str:
     return str(outcome) if outcome in OUTCOMES else ""
 
 
-def prune(runs: str, spared: Iterable[str], kept: int = KEPT) -> int:
-    """Keep the newest folders of runs; how many were removed. ``spared`` are never removed."""
+def prune(runs: str, spared: Iterable[str], kept: int = KEPT, kept_bytes: float = KEPT_BYTES) -> int:
+    """Keep the newest folders of runs, by number and by bytes; how many were removed. ``spared`` are never removed."""
     never = set(spared)
     folders = []
     for entry in os.scandir(runs):
@@ -40,9 +41,23 @@ def prune(runs: str, spared: Iterable[str], kept: int = KEPT) -> int:
         if re.fullmatch(NAME, entry.name) and entry.is_dir(follow_symlinks=False):
             with contextlib.suppress(OSError):
                 folders.append((entry.stat(follow_symlinks=False).st_mtime, entry.name))
-    removed = 0
-    for _at, name in sorted(folders, reverse=True)[kept:]:
+    removed, used = 0, 0
+    for place, (_at, name) in enumerate(sorted(folders, reverse=True)):
+        if place < kept:
+            used += size(Path(runs) / name) if used <= kept_bytes else 0
+            if used <= kept_bytes:
+                continue
         if name not in never:
             shutil.rmtree(Path(runs) / name, ignore_errors=True)
             removed += 1
     return removed
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    total = 0
+    for at, _folders, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(f"{at}/{name}").st_size
+    return total

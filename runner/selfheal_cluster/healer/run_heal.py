@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
-    """The node of the incident, and the names of all runs that have not ended.
+    """The node of the incident, and the names of all runs that have not ended or whose incident is open.
 
     The name of the unit is the only thing that comes from outside; everything else is what the journal says.
     """
@@ -71,7 +71,12 @@ def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
             raise SelfhealError("unknown_incident", f"incident {incident} is closed; nothing is left to heal")
         if found[0]["ended_at"] is not None:
             raise SelfhealError("unknown_incident", f"run {number} of incident {incident} has ended already")
-        live = journal.rows("SELECT incident, number FROM runs WHERE ended_at IS NULL")
+        if journal.flag("taken:" + incident):  # said after the run was written down, before its unit came up
+            raise SelfhealError("taken", f"a person has taken over incident {incident}; nothing of ours touches it")
+        live = journal.rows(
+            "SELECT incident, number FROM runs JOIN incidents ON incidents.id = runs.incident"
+            " WHERE ended_at IS NULL OR state = 'open'"
+        )
     return str(found[0]["node"]), [f"{row['incident']}-{row['number']}" for row in live]
 
 

@@ -22,6 +22,8 @@ MAX_BYTES = 16384
 MAX_NAME = 255
 MAX_FILES = 500  # of one tick, so that a flood cannot keep the loop from its other duties
 BAD_KEPT = 200
+MAX_UNREAD = 200  # of one tick; the next ones come at the next tick
+AGAIN_SECONDS = 2.0  # how soon a file that could not be read or removed is tried again, behind all others
 TEXTS = {"host": True, "service": False, "state": True, "type": True}
 
 
@@ -76,6 +78,7 @@ class Spool:
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
+        self._left: dict[str, tuple[float, str]] = {}  # files that stay: since when, and why
 
     def names(self) -> list[str]:
         """The alerts that wait, oldest first by their name."""
@@ -83,10 +86,19 @@ class Spool:
             return sorted(entry.name for entry in entries if _is_event(entry.name))
 
     def read(self, now: float) -> Batch:
-        """Everything that waits, up to a limit; nothing is changed on disk."""
+        """Everything that waits, up to a limit; nothing is changed on disk. What cannot be read keeps nobody behind."""
         names = self.names()
-        batch = Batch(more=len(names) > MAX_FILES)
+        there = set(names)
+        self._left = {name: left for name, left in self._left.items() if name in there}
+        batch = Batch(unread={name: why for name, (at, why) in self._left.items() if 0 <= now - at < AGAIN_SECONDS})
+        names = [name for name in names if name not in self._left]
+        names += [name for name in self._left if name not in batch.unread]  # once more, behind all new ones
+        batch.more, most = len(names) > MAX_FILES, len(batch.unread) + MAX_UNREAD
         for name in names[:MAX_FILES]:
+            if len(batch.unread) >= most:
+                batch.more = True
+                break
+            self._left.pop(name, None)
             try:
                 data = _content(self.folder / name)
                 if data is not None:
@@ -96,20 +108,37 @@ class Spool:
             except OSError as exc:
                 where = batch.bad if exc.errno in (errno.ELOOP, errno.ENXIO) else batch.unread  # a link, a socket
                 where[name] = f"it cannot be read: {exc.strerror}"
+                if where is batch.unread:
+                    self._left[name] = (now, where[name])  # at the end of the queue
         return batch
 
-    def remove(self, name: str) -> None:
-        """Forget a file whose alert is in the journal."""
-        (self.folder / name).unlink(missing_ok=True)
+    def remove(self, name: str, now: float) -> str:
+        """Forget a file whose alert is in the journal; why it stays, or ''."""
+        try:
+            (self.folder / name).unlink(missing_ok=True)
+        except OSError as exc:
+            return self._stays(name, f"it cannot be removed: {exc.strerror}", now)
+        return ""
 
-    def set_aside(self, name: str) -> None:
-        """Keep a bad file for a human, out of the way; only so many, since they may come without end."""
+    def set_aside(self, name: str, now: float) -> str:
+        """Keep a bad file for a human, out of the way; only so many, since they may come without end. Why it stays."""
         aside = self.folder / BAD
-        aside.mkdir(mode=0o750, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / name).rename(aside / name)
-        for old in sorted(aside.iterdir())[:-BAD_KEPT]:
-            old.unlink(missing_ok=True)
+        try:
+            aside.mkdir(mode=0o750, exist_ok=True)  # role healer makes it; this is for a spool that somebody moved
+            with contextlib.suppress(FileNotFoundError):
+                (self.folder / name).rename(aside / name)
+        except OSError as exc:
+            return self._stays(name, f"it is no alert and cannot be moved to bad/: {exc.strerror}", now)
+        with contextlib.suppress(OSError):
+            for old in sorted(aside.iterdir())[:-BAD_KEPT]:
+                with contextlib.suppress(OSError):  # a folder, or somebody else's file
+                    old.unlink()
+        return ""
+
+    def _stays(self, name: str, why: str, now: float) -> str:
+        self._left.pop(name, None)
+        self._left[name] = (now, why)
+        return why
 
 
 def oldest(names: list[str], now: float) -> float:

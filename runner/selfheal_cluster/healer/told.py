@@ -14,6 +14,9 @@ from selfheal_cluster.healer.deliver import unstamped
 
 HEARTBEAT = "selfheal"
 TEXT_LIMIT = 400
+FIRST_READING_SECONDS = 60.0  # a healer that has just begun has this long for its first look at Nagios
+READ_LIMIT_SECONDS = 60.0  # where a reading is dear they are further apart; then the caller says so
+PAUSE_SECONDS = 3600.0  # a pause that lasts longer may have been forgotten
 SAID = {
     "healed": "healed and verified",
     "undone": "not healed, everything is back as it was",
@@ -58,16 +61,33 @@ def node_state(monitor: str, node: str, text: str) -> str | None:
 
 
 def heartbeat(view: Mapping[str, Any], troubles: Mapping[str, str], now: float) -> tuple[str, str]:
-    """State and text of the service ``selfheal``: critical when the healer cannot do its work."""
+    """State and text of the service ``selfheal``: ok only after a fresh reading, critical when it cannot heal.
+
+    ``view`` has ``read_at`` (of the newest fresh reading), ``read_limit`` (the age in seconds from which on it is too
+    old), ``begun_at``, ``watching`` (whether a policy is known), ``pause`` (``at`` and ``by``) and numbers to tell.
+    """
     if troubles:
         return "critical", "selfheal cannot heal: " + " - ".join(
             _short(text) for _key, text in sorted(troubles.items())
         )
-    read_at = view.get("read_at")
-    age = f"Nagios read {max(0.0, now - read_at):.0f} s ago" if _time(read_at) else "Nagios not read yet"
+    read_at, begun_at = view.get("read_at"), view.get("begun_at")
+    if not _time(read_at):
+        waited = max(0.0, now - begun_at) if _time(begun_at) else 0.0
+        why = "Nagios was not read yet" if view.get("watching", True) else "no layer has a policy yet"
+        status = "warning" if waited < FIRST_READING_SECONDS else "critical"
+        return status, f"selfheal heals nothing: {why}, {waited:.0f} s after its start"
+    seconds = max(0.0, now - read_at)
+    age = f"Nagios read {seconds:.0f} s ago"
+    limit = float(view.get("read_limit") or READ_LIMIT_SECONDS)
+    if seconds > limit:
+        return "critical", f"selfheal heals nothing: {age}, that may be {limit:.0f} s at most"
     counts = f"{view.get('incidents', 0)} open incidents, {view.get('runs', 0)} runs, {view.get('alerts', 0)} alerts"
     if view.get("paused"):
-        return "ok", f"selfheal is PAUSED by a human, {counts}, {age}"
+        pause = view.get("pause") or {}
+        since = now - pause["at"] if _time(pause.get("at")) else 0.0
+        who = clean(pause.get("by") or "a human", 100)
+        said = f"selfheal is PAUSED by {who} for {max(0.0, since) / 60:.0f} min, {counts}, {age}"
+        return ("warning", f"{said}; to end it type: selfheal resume") if since > PAUSE_SECONDS else ("ok", said)
     return "ok", f"selfheal works, {counts}, {age}"
 
 

@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from selfheal_cluster.healer.child import bury, leave
 
 NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})-([1-9][0-9]{0,8})")
 TIMEOUT_SECONDS = 10.0
+MAX_SAID = 4 * 1024 * 1024
 START_GRACE_SECONDS = 5.0  # between the journal's word that a run begins and its unit in the listing
 # `activating` is a oneshot that works; `deactivating` has processes still.
 ALIVE = ("active", "activating", "reloading", "deactivating", "refreshing", "maintenance")
@@ -68,7 +74,9 @@ class Units:
         pattern: str,
         start_words: Sequence[str] = ("sudo", "-n", "systemctl"),
         words: Sequence[str] = ("systemctl",),
+        timeout: float = TIMEOUT_SECONDS,
     ) -> None:
+        self._timeout = timeout
         self._pattern = pattern
         self._start_words = list(start_words)
         self._words = list(words)
@@ -90,14 +98,36 @@ class Units:
 
     def _ask(self, words: list[str], what: str) -> str:
         try:
-            done = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                timeout=TIMEOUT_SECONDS, check=False,
-            )  # fmt: skip
+            code, out, errors = run(words, self._timeout)
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise SelfhealError("no_systemd", f"cannot {what}: {exc}") from exc
-        if done.returncode != 0:
-            said = " ".join(done.stderr.split())[:300] or f"exit code {done.returncode}"
+        if code != 0:
+            said = " ".join(errors.split())[:300] or f"exit code {code}"
             hint = "; is the sudo rule of role healer there?" if "sudo" in said else ""
             raise SelfhealError("no_systemd", f"cannot {what}: {said}{hint}")
-        return done.stdout
+        return out
+
+
+def run(words: Sequence[str], timeout: float) -> tuple[int, str, str]:
+    """Exit code and what was said, or TimeoutExpired in time.
+
+    ``subprocess.run`` waits without limit after its own time-out: sudo belongs to root and cannot be killed by us, and
+    who inherited a pipe keeps it open. So the answers are files, and a process that stays is left to itself.
+    """
+    bury()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
+        )  # fmt: skip
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            leave(process)
+            raise
+        texts = []
+        for each in (out, errors):
+            each.seek(0)
+            texts.append(each.read(MAX_SAID).decode("utf-8", "replace"))
+    return code, texts[0], texts[1]

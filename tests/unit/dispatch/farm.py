@@ -98,7 +98,9 @@ def world(case: Mapping[str, Any]) -> dict[str, Any]:
         row["layer"] = layer_of.get(row["node"], "gone")
         row.setdefault("unit", unit(row["incident"], row["number"]))
         found["runs"].append(row)
-    found["called"] = [{"incident": "I1", "reason": item} for item in said.get("called") or ()]
+    for item in said.get("called") or ():
+        row = {"reason": item} if isinstance(item, str) else dict(item)
+        found["called"].append({"incident": "I1", "at": NOW - 60, **row})
     return found
 
 
@@ -140,7 +142,11 @@ def acted(before: Mapping[str, Any], acts: list[dict[str, Any]], now: float) -> 
             if found["units"] is not None:
                 found["units"][row["unit"]] = "active"
         elif act["act"] == "human":
-            found["called"].append({"incident": act["incident"], "reason": act["reason"]})
+            found["called"].append({"incident": act["incident"], "reason": act["reason"], "at": now})
+        elif act["act"] == "withdraw":
+            next(item for item in found["incidents"] if item["id"] == act["incident"])["approved"] = False
+            found["called"] = [item for item in found["called"] if item["incident"] != act["incident"]
+                               or item["reason"] not in ("mode_approve", "approve_late")]  # fmt: skip
     for item in found["alerts"]:
         for row in found["incidents"]:
             if row["id"] == settled.get(item["id"]):

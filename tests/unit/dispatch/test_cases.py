@@ -68,4 +68,4 @@ def test_enough_cases_and_half_of_them_start_nothing() -> None:
 
 def test_every_act_has_a_case() -> None:
     found = {act["act"] for path in CASES for act in load(path)["expect"]}
-    assert found == {"open", "settle_alerts", "close", "ended", "start", "human", "wait"}
+    assert found == {"open", "settle_alerts", "close", "ended", "start", "human", "wait", "withdraw"}

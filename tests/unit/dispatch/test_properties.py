@@ -22,6 +22,7 @@ TIMES = (-5000.0, -400.0, -130.0, -60.0, -30.0, -11.0, -6.0, -4.0, -2.0, -1.0, 0
 OUTCOMES = (None, "interrupted", "healed", "undone", "failed", "left_out", "refused", "ambiguous")
 REASONS = ("not_ill", "lease_taken", "mode_observe", "mode_approve", "blocked_node", "blocked_layer", "storm",
            "below_minimum", "balancer_unreachable", "unknown_reading", "wrong_kind", "downtime", "paused")  # fmt: skip
+OPEN_ENDS = (None, "interrupted", "left_out", "failed")  # the node may be out of traffic
 STATES = ("active", "activating", "deactivating", "inactive", "failed", None)
 
 at = st.sampled_from(TIMES).map(lambda seconds: NOW + seconds)
@@ -35,7 +36,8 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         "leases": [], "decisions": {}, "runs": [], "units": {}, "past_runs": {}, "aborts": [], "taken": [],
         "serving": {node: draw(st.booleans()) for node in NODES},
         "read_at": draw(st.sampled_from((*[NOW - 1] * 9, NOW - 100, NOW - 200, NOW + 600, None))),
-        "policies": {"ei": {"reboot": draw(st.booleans()), "limits": {"max_unavailable": draw(st.integers(1, 2))}}},
+        "policies": {"ei": {"reboot": draw(st.booleans()), "limits": {"max_unavailable": draw(st.integers(1, 2))},
+                            "mode": draw(st.sampled_from(("act", "act", "approve")))}},
     }  # fmt: skip
     for node in NODES:
         case["seen"][node] = {
@@ -57,7 +59,14 @@ def _incident(draw: st.DrawFn, case: dict[str, Any], node: str) -> None:
     name = f"I{len(case['incidents'])}-{node}"
     alerts = {"memory": draw(at)} if draw(st.booleans()) else {}
     case["incidents"].append(
-        {"id": name, "node": node, "opened_at": draw(at), "approved": draw(st.booleans()), "alerts": alerts}
+        {
+            "id": name,
+            "node": node,
+            "opened_at": draw(at),
+            "approved": draw(st.booleans()),
+            "alerts": alerts,
+            "approved_at": draw(st.one_of(st.none(), at)),
+        }
     )
     for word in ("aborts", "taken"):
         if draw(seldom):
@@ -122,7 +131,6 @@ def never_two_starts_for_one_node_or_one_layer(seen: dict[str, Any], acts: list[
 def never_a_start_against_a_word_or_without_ground(seen: dict[str, Any], acts: list[dict[str, Any]]) -> None:
     for act in of(acts, "start"):
         assert fresh(seen)
-        assert not seen["paused"]
         assert act["incident"] not in seen["aborts"]
         assert act["incident"] not in seen["taken"]
         mine = [item for item in seen["incidents"] if item["node"] == act["node"]]
@@ -130,6 +138,11 @@ def never_a_start_against_a_word_or_without_ground(seen: dict[str, Any], acts: l
         tried = attempts_of(seen, act["incident"])
         outcome = tried[-1]["outcome"] if tried else ""
         verdict = seen["verdicts"][act["node"]]["verdict"]
+        assert not seen["paused"] or (act["reason"] in ("resume", "give_back", "ask") and outcome in OPEN_ENDS)
+        policy = seen["policies"][mine[0]["layer"]]
+        approved = max(mine, key=lambda item: (item["opened_at"], item["id"]))["approved"]
+        withdrawn = act["incident"] in {item["incident"] for item in of(acts, "withdraw")}
+        assert (act["reason"] == "ask") is (policy["mode"] == "approve" and (not approved or withdrawn))
         assert outcome != "ambiguous"
         assert (
             verdict == "faulty"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_the_spool_opens_only_plain_small_files(tmp_path: Path) -> None:
     assert [alert["id"] for alert in found.alerts] == ["1-1.event"]
     assert sorted(found.bad) == ["4-1.event", "5-1.event", "6-1.event"]
     for name in found.bad:
-        spool.Spool(str(tmp_path)).set_aside(name)
+        assert spool.Spool(str(tmp_path)).set_aside(name, 200.0) == ""
     assert spool.Spool(str(tmp_path)).names() == ["1-1.event"]
 
 
@@ -127,6 +128,54 @@ def test_a_flood_is_taken_in_parts_and_oldest_first(tmp_path: Path) -> None:
     found = spool.Spool(str(tmp_path)).read(200.0)
     assert len(found.alerts) == spool.MAX_FILES
     assert found.alerts[0]["id"] == "000000-1.event"
+
+
+def test_unreadable_files_keep_no_readable_one_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3 * spool.MAX_FILES):
+        (tmp_path / f"{number:06d}-1.event").write_text("{}")
+    (tmp_path / "999999-1.event").write_text(json.dumps(EVENT))
+    real = spool._content
+
+    def content(path: Path) -> bytes | None:
+        if path.name.startswith("00"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(spool, "_content", content)
+    folder, tries = spool.Spool(str(tmp_path)), 0
+    found = folder.read(0.0)
+    while not found.alerts:
+        tries += 1
+        assert tries <= 3 * spool.MAX_FILES / spool.MAX_UNREAD + 1, "it starves"
+        assert found.more
+        found = folder.read(float(tries))
+    assert [alert["id"] for alert in found.alerts] == ["999999-1.event"]
+    assert found.unread
+    monkeypatch.setattr(spool, "_content", real)
+    seen: set[str] = set()
+    for at in range(100, 110):
+        seen |= set(folder.read(float(at)).bad)
+        for name in list(seen):
+            folder.remove(name, float(at))
+    assert len(seen) == 3 * spool.MAX_FILES, "what can be read again is read"
+
+
+@pytest.mark.parametrize("call", ["remove", "set_aside"])
+def test_a_file_that_cannot_be_moved_is_told_and_waits_for_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    (tmp_path / "000001-1.event").write_text(json.dumps(EVENT))
+
+    def forbidden(*_args: Any, **_more: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", forbidden)
+    monkeypatch.setattr(Path, "rename", forbidden)
+    folder = spool.Spool(str(tmp_path))
+    assert "Permission denied" in getattr(folder, call)("000001-1.event", 10.0)
+    assert folder.read(11.0).alerts == []
+    assert "000001-1.event" in folder.read(11.0).unread
+    assert [alert["id"] for alert in folder.read(20.0).alerts] == ["000001-1.event"]
 
 
 # -- pace ----------------------------------------------------------------------------------------
@@ -272,6 +321,40 @@ def test_systemctl_gets_words_and_no_shell(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_tool_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
+    tool = tmp_path / "systemctl"
+    # Its child inherits the output and stays: whoever reads until the end of that would wait for it.
+    tool.write_text("#!/bin/sh\nsetsid sleep 20 &\nsleep 20\n")
+    tool.chmod(0o755)
+    asked = units.Units("selfheal-heal@{name}.service", [str(tool)], [str(tool)], timeout=0.2)
+    before = time.monotonic()
+    with pytest.raises(SelfhealError, match="cannot start"):
+        asked.start("selfheal-heal@a-1.service")
+    assert time.monotonic() - before < 5.0
+
+
+def test_a_tool_of_roots_that_cannot_be_killed_is_left_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool, real = tmp_path / "sudo", os.killpg
+    tool.write_text("#!/bin/sh\nexec sleep 20\n")
+    tool.chmod(0o755)
+    groups: list[int] = []
+
+    def forbidden(group: int, _number: int) -> None:
+        groups.append(group)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", forbidden)
+    before = time.monotonic()
+    try:
+        with pytest.raises(SelfhealError, match="timed out"):
+            units.Units("selfheal-heal@{name}.service", [str(tool)], timeout=0.2).start("selfheal-heal@a-1.service")
+        assert time.monotonic() - before < 5.0
+    finally:
+        real(groups[0], 9)
+
+
 # -- results -------------------------------------------------------------------------------------
 
 
@@ -294,6 +377,16 @@ def test_old_runs_go_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     assert results.prune(str(tmp_path), ["ei1-x-1"], kept=3) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ei1-x-1", "ei1-x-5", "ei1-x-6", "ei1-x-7", "notes"]
+
+
+def test_runs_are_bounded_by_bytes_and_spared_ones_stay(tmp_path: Path) -> None:
+    for number in range(1, 7):
+        folder = tmp_path / f"ei1-x-{number}" / "artifacts"
+        folder.mkdir(parents=True)
+        (folder / "stdout").write_bytes(b"x" * 1000)
+        os.utime(tmp_path / f"ei1-x-{number}", (number, number))
+    assert results.prune(str(tmp_path), ["ei1-x-2"], kept=5, kept_bytes=2500.0) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ei1-x-2", "ei1-x-5", "ei1-x-6"]
 
 
 @pytest.mark.parametrize("at", ["1" + "0" * 400, "1e400", "NaN", "-1"])

@@ -114,12 +114,25 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "none.json cannot be read" in done.stderr
 
 
-def test_without_a_journal_it_does_not_look_as_if_it_worked(tmp_path: Path) -> None:
+def test_without_a_journal_one_round_says_so_and_the_resident_one_waits_for_it(tmp_path: Path) -> None:
     path = settings(tmp_path, "http://127.0.0.1:9/")
-    (tmp_path / "journal.db").unlink()
-    done = healer("--config", str(path))
+    (tmp_path / "journal.db").rename(tmp_path / "aside.db")
+    done = healer("--config", str(path), "--once")
     assert done.returncode == 1
     assert "no journal at" in done.stderr
+    log = tmp_path / "log"
+    with log.open("w") as sink, subprocess.Popen(
+        [sys.executable, "-m", "selfheal_cluster.healer", "--config", str(path)], env=ENV, stdout=sink,
+    ) as process:  # fmt: skip
+        try:
+            wait_for(lambda: "journal:" in log.read_text(), 30.0, "the line about the journal")
+            (tmp_path / "aside.db").rename(tmp_path / "journal.db")
+            wait_for(lambda: "journal: can be used again" in log.read_text(), 30.0, "the journal is back")
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+    assert sum(line.startswith("journal:") for line in log.read_text().splitlines()) == 2, log.read_text()
 
 
 def test_one_round_on_a_real_nagios(tmp_path: Path, nagios: RealNagios, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.action.heal_plan import origin_of
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
 from selfheal_cluster.healer import run_heal
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.config import load
@@ -89,6 +91,18 @@ def test_a_closed_incident_is_not_healed(tmp_path: Path, capsys: pytest.CaptureF
     books.close()
     assert run_heal.main([name, "--config", str(path)]) == 1
     assert "is closed" in capsys.readouterr().err
+
+
+def test_what_a_person_took_over_before_the_unit_came_up_is_not_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, name, books = place(tmp_path)
+    books.close()
+    with Journal(json.loads(path.read_text())["journal"]) as journal:
+        set_flag(journal, "taken:" + name.rpartition("-")[0], True, "anna", time.time())
+    assert run_heal.main([name, "--config", str(path)]) == 1
+    assert "has taken over" in capsys.readouterr().err
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_only_two_hundred_runs_are_kept_and_never_one_that_lives(tmp_path: Path) -> None:

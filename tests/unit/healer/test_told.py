@@ -40,7 +40,15 @@ def test_a_comment_per_outcome_and_none_per_refusal(outcome: str, there: bool) -
     ("view", "troubles", "status", "words"),
     [
         ({"read_at": 90.0, "incidents": 2, "runs": 1, "alerts": 0}, {}, "ok", "2 open incidents, 1 runs"),
-        ({"paused": True}, {}, "ok", "PAUSED"),
+        ({"read_at": 90.0, "paused": True, "pause": {"at": 40.0, "by": "anna"}}, {}, "ok", "PAUSED by anna for 1 min"),
+        ({"read_at": 90.0, "paused": True, "pause": {"at": -3501.0, "by": "anna"}}, {}, "warning", "selfheal resume"),
+        ({"begun_at": 41.0}, {}, "warning", "Nagios was not read yet, 59 s"),
+        ({"begun_at": 40.0}, {}, "critical", "Nagios was not read yet, 60 s"),
+        ({"begun_at": 41.0, "watching": False}, {}, "warning", "no layer has a policy yet"),
+        ({"begun_at": 0.0, "paused": True}, {}, "critical", "not read yet"),
+        ({"read_at": 39.0}, {}, "critical", "Nagios read 61 s ago, that may be 60 s"),
+        ({"read_at": 39.0, "read_limit": 300.0}, {}, "ok", "Nagios read 61 s ago"),
+        ({"read_at": 400.0}, {}, "ok", "Nagios read 0 s ago"),
         ({"read_at": 90.0}, {"journal": "its disk is full"}, "critical", "cannot heal: its disk is full"),
     ],
 )

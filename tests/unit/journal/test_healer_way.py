@@ -46,8 +46,10 @@ def carry_out(journal: Journal, acts: list[dict[str, Any]], units: dict[str, str
             healer.close_incident(journal, act["incident"], act["outcome"], now)
         elif act["act"] == "ended":
             healer.end_run(journal, act["incident"], act["number"], act["outcome"], now)
+        elif act["act"] == "withdraw":
+            healer.withdraw(journal, act["incident"], now)
         elif act["act"] == "start":
-            number = healer.begin_run(journal, act["incident"], UNIT, now)
+            number = healer.begin_run(journal, act["incident"], UNIT, now, act["reason"])
             units[UNIT.replace("{name}", f"{act['incident']}-{number}")] = "active"
         elif act["act"] == "human":
             healer.call(journal, act["incident"], act["reason"], act["text"], now)
