@@ -34,6 +34,7 @@ class Lab:
 
     state: Path
     root: Path = ROOT
+    mine: bool = True  # started for these tests, and removed after them
 
     def environment(self, **extra: str) -> dict[str, str]:
         return {
@@ -80,7 +81,7 @@ class Lab:
 def lab() -> Iterator[Lab]:
     """A lab whose farm serves; one that already runs is used and left as it is."""
     mine = not (lab_state() / "ansible.cfg").exists()
-    made = Lab(lab_state())
+    made = Lab(lab_state(), mine=mine)
     try:
         up = made.run("lab/up", timeout=900)
         assert up.returncode == 0, up.stdout[-6000:] + up.stderr[-2000:]
