@@ -10,6 +10,8 @@ from .records import BalancerSeen, MachineSeen, Sample
 
 STALE_SECONDS = 1.5  # a balancer that was not seen answering for so long says nothing
 FOREVER = float("inf")
+#: A unit's first process may be its configuration test (ExecStartPre), which ends before the service itself starts.
+ONE_START_SECONDS = 1.0
 
 
 def out_spans(node: str, samples: Iterable[Sample], balancers: Iterable[str]) -> list[tuple[float, float]]:
@@ -43,6 +45,7 @@ def restarts(node: str, samples: Iterable[Sample], units: Iterable[str] = ()) ->
     wanted = set(units)
     boot: float | None = None
     seen: dict[str, float] = {}
+    started: dict[str, float] = {}
     found: list[float] = []
     for sample in samples:
         if not isinstance(sample, MachineSeen) or sample.node != node:
@@ -55,6 +58,9 @@ def restarts(node: str, samples: Iterable[Sample], units: Iterable[str] = ()) ->
             if wanted and unit not in wanted:
                 continue
             if unit in seen and at > seen[unit] + 0.05:
+                if found and started.get(unit) == found[-1] and at - found[-1] < ONE_START_SECONDS:
+                    found.pop()
                 found.append(at)
+                started[unit] = at
             seen[unit] = at
     return found

@@ -111,6 +111,11 @@ def test_out_spans(name: str, samples: list[Sample], expected: list[tuple[float,
             [],
         ),
         ("another machine", [machine(1, "ei2", ei=0.5), machine(9, "ei2", ei=8.0)], []),
+        (
+            "a configuration test before the service is no start of its own",
+            [machine(1.0, "ei1", ei=0.5), machine(3.0, "ei1", ei=2.9), machine(3.2, "ei1", ei=3.04)],
+            [3.04],
+        ),
     ],
 )
 def test_restarts(name: str, samples: list[Sample], expected: list[float]) -> None:
