@@ -61,9 +61,11 @@ class Written:
         self.settings.mkdir()
         (self.settings / "inventory").mkdir()
         (folder / "play.yml").write_text(PLAY)
+        (folder / "main.cfg").write_text("log_file=x\n")
         self.extra: dict[str, Any] = {
             "role": str(ROLE), "keys": [], "healer_user": "root", "healer_home": str(folder / "home"),
             "healer_inventory": str(self.inventory), "healer_spool": str(folder / "spool"),
+            "healer_nagios_config": str(folder / "main.cfg"),
             "healer_nagios_objects": str(self.settings / "nagios.cfg"), "healer_nagios_plugins": str(folder),
             "healer_nagios_contact_groups": ["nobody"], "healer_nagios_nodes": ["ei1"],
             "healer_nagios_freshness_seconds": 2, "__healer_settings": str(self.settings),
@@ -141,6 +143,16 @@ def test_the_healer_takes_its_settings(written: Written) -> None:
     read = config.load(str(written.settings / "healer.json"))
     assert read.monitor_host == "monitor" and read.poll_seconds == 4
     assert read.nagios["url"] == "http://10.213.77.10/nagios4/cgi-bin"
+
+
+def test_ansible_asks_for_no_terminal_which_the_key_may_not_have(written: Written) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible"), "x", "-i", "x,", "-m", "raw", "-a", "true", "-vvvv",
+         "-e", "ansible_host=127.0.0.1 ansible_port=1"],
+        env={**os.environ, "ANSIBLE_CONFIG": str(written.settings / "ansible.cfg")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "SSH: EXEC ssh" in done.stdout and "-tt" not in done.stdout, done.stdout
 
 
 def rule(written: Written) -> Callable[[str], bool]:
