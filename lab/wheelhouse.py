@@ -76,9 +76,8 @@ def built(cache: Path) -> Path:
     if not folder.is_dir():
         part = folder.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        # Without isolation: the checkout's own environment has hatchling, and nothing is fetched for the build.
         argv = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        run([*argv, "--no-build-isolation", "--wheel-dir", str(part), str(ROOT)], timeout=SECONDS)
+        run([*argv, "--wheel-dir", str(part), str(ROOT)], timeout=SECONDS)
         part.rename(folder)
     return folder
 

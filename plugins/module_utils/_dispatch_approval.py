@@ -38,8 +38,8 @@ def lapsed(view: View, incident: Row, why: str) -> bool:
     if policy.get("mode") != "approve" or not incident.get("approved"):
         return False
     at = incident.get("approved_at")
-    if not number(at):
-        at = incident["opened_at"]  # no record of the word: it was not said before there was an incident
+    if at is None or not number(at):
+        at = float(incident["opened_at"])  # no record of the word: it was not said before there was an incident
     if -AHEAD_SECONDS <= view.now - at <= APPROVAL_SECONDS:
         return False
     tried = view.tried(incident)
@@ -53,7 +53,7 @@ def question(view: View, incident: Row) -> Optional[Tuple[str, str]]:
         return None
     ill = "; ".join(incident.get("reasons") or ())
     asked = view.called_at.get((incident["id"], "mode_approve"))
-    if number(asked) and view.now - asked >= ASK_AGAIN_SECONDS:
+    if asked is not None and number(asked) and view.now - asked >= ASK_AGAIN_SECONDS:
         return "approve_late", "%s is ill (%s) and has waited for a word for %d minutes; to heal it type: " \
             "selfheal approve %s" % (incident["node"], ill, (view.now - asked) // 60, incident["id"])  # fmt: skip
     return "mode_approve", "%s is ill (%s); to heal it type: selfheal approve %s" % (
