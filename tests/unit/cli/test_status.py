@@ -86,7 +86,7 @@ def test_text_from_outside_is_shown_as_what_it_is() -> None:
     seen = view(incident(node=HOSTILE, reason=HOSTILE), running=(row,))
     out = Console(file=io.StringIO(), markup=False, emoji=False, highlight=False, width=400)
     show.put(out, status.parts(seen))
-    text = out.file.getvalue() + "\n".join(status.changes(None, seen))  # type: ignore[attr-defined]
+    text = out.file.getvalue() + "\n".join(status.changes(None, seen))  # type: ignore[attr-defined]  # the console of the test writes into a StringIO
     assert "\x1b" not in text
     assert text.count("\\x1b[2J[bold red]x[/]<script>") >= 8, text
 
