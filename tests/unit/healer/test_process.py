@@ -268,8 +268,7 @@ def test_a_child_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     wait_for(lambda: pid_file.exists() and pid_file.read_text(), what="its child")
     assert child.ended() is None
     now[0] = 5.0
-    ended = child.ended()
-    assert ended is not None
+    ended = wait_for(child.ended, 30.0, "the end of what was killed")
     assert (ended.timed_out, ended.code) == (True, -signal.SIGKILL)
     grandchild = Path(f"/proc/{pid_file.read_text()}/stat")
     wait_for(lambda: not grandchild.exists() or grandchild.read_text().rpartition(")")[2].split()[0] in "ZX")
