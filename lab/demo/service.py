@@ -5,22 +5,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lab.demo.stage import DemoError
 from lab.machines import Lab, LabError, wait_until
+from lab.runs import RESULTS, runs_from
 
 READY_SECONDS = 60
 HEAL_SECONDS = 240
 LOOK_SECONDS = 1.0
-#: What each run says of itself, as the heal writes it at every step; one JSON object per file, closed by a separator.
-RESULTS = (
-    r"""find /var/lib/selfheal/runs -maxdepth 2 -name result.json -exec sh -c 'cat "$1"; printf "\036"' sh {} \;"""
-)
 
 
 class Service:
@@ -57,17 +53,19 @@ class Service:
         for line in process.stdout:
             self.say(f"   | {line.rstrip()}")
 
-    def results(self) -> Iterator[Mapping[str, Any]]:
-        """What the runs say of themselves; nothing while the monitor does not answer."""
+    def results(self, since: float) -> list[dict[str, Any]]:
+        """What the runs that moved since then say of themselves; nothing while the monitor does not answer."""
         with contextlib.suppress(LabError, subprocess.TimeoutExpired):
-            yield from results(self.lab.exec("monitor", ["sh", "-c", RESULTS], check=False).stdout)
+            argv = ["sh", "-c", RESULTS, "sh", f"{since:.0f}"]
+            return runs_from(self.lab.exec("monitor", argv, check=False).stdout)
+        return []
 
     def healed(self, node: str, since: float) -> dict[str, Any]:
         """Wait until a heal of the node that began since then has come to its end; what it says, or nothing."""
         found: dict[str, Any] = {}
 
         def over() -> bool:
-            found.update(ended(node, since, self.results()))
+            found.update(ended(node, since, self.results(since)))
             return bool(found)
 
         wait_until(over, HEAL_SECONDS, LOOK_SECONDS)
@@ -87,16 +85,7 @@ class Service:
         self.process = None
 
 
-def results(text: str) -> Iterator[Mapping[str, Any]]:
-    """The objects in what RESULTS prints; a part that is cut off is left out."""
-    for part in text.split("\x1e"):
-        with contextlib.suppress(ValueError):
-            value = json.loads(part)
-            if isinstance(value, dict):
-                yield value
-
-
-def ended(node: str, since: float, every: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
+def ended(node: str, since: float, every: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The newest heal of the node that acted, began since then and is over. Refused runs are no heals.
 
     ``since`` and the times of a run are seconds since the epoch, on the clock that host and machines share.

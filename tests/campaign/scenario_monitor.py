@@ -14,12 +14,12 @@ from typing import Any
 from lab import faults
 from lab.judge.watch import parse_services
 from lab.machines import Lab, LabError
+from lab.runs import RESULTS, runs_from
 
 from .driver import Driver
 from .scenario_model import Scenario, Step
 
 CONSOLE_SECONDS = 60.0
-SEPARATOR = "\x1e"
 MANY = 200
 PIPE = "/var/lib/nagios4/rw/nagios.cmd"
 OPERATOR = "operator at work"
@@ -48,19 +48,6 @@ say 'show servers state' | awk -v node="$1" '$4 == node {print $2}' | while read
     say "set server $backend/$1 state $2"
 done
 """
-
-
-def runs_from(text: str) -> list[dict[str, Any]]:
-    """The states of runs, each closed by a separator; what is cut off or no object is left out."""
-    found = []
-    for part in text.split(SEPARATOR):
-        try:
-            value = json.loads(part)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
 
 
 def merged(history: Any, views: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -113,11 +100,7 @@ class Monitor:
 
     def runs(self, since: float) -> list[dict[str, Any]]:
         """What the runs that began since then say of themselves, as the heal writes it at every step."""
-        text = self.says(
-            "find /var/lib/selfheal/runs -maxdepth 2 -name result.json -newermt \"@$1\" "
-            "-exec sh -c 'for file; do cat \"$file\"; printf \"\\036\"; done' sh {} +",
-            f"{since:.0f}",
-        )  # fmt: skip
+        text = self.says(RESULTS, f"{since:.0f}")
         return [run for run in runs_from(text or "") if float(run.get("started_at") or 0) >= since - 1]
 
     def selfheal(self, *arguments: str) -> Any:

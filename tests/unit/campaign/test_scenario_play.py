@@ -13,9 +13,10 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from lab.machines import Lab, LabError
+from lab.runs import SEPARATOR, runs_from
 from tests.campaign.driver import ROOT
 from tests.campaign.scenario_model import ON_MONITOR, ON_NODES, Step
-from tests.campaign.scenario_monitor import BESIDE, SEPARATOR, Hands, Monitor, merged, parsed, runs_from
+from tests.campaign.scenario_monitor import BESIDE, Hands, Monitor, merged, parsed
 from tests.campaign.scenario_play import due, reached
 from tests.unit.campaign.scenario_story import BEGIN, FARM, SCENARIOS
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab.demo.service import ended, results
+from lab.demo.service import ended
+from lab.runs import runs_from
 
 
 def run(**values: Any) -> dict[str, Any]:
@@ -32,9 +33,9 @@ def run(**values: Any) -> dict[str, Any]:
 def test_the_heal_is_the_newest_one_of_the_node_that_acted_and_is_over(
     runs: list[dict[str, Any]], status: str | None
 ) -> None:
-    assert ended("ei1", 100.0, iter(runs)).get("status") == status
+    assert ended("ei1", 100.0, runs).get("status") == status
 
 
 def test_a_result_that_is_cut_off_is_left_out() -> None:
     whole = json.dumps(run())
-    assert list(results(f"{whole}\x1e{whole[:20]}\x1e[]\x1e\n{whole}\x1e")) == [run(), run()]
+    assert runs_from(f"{whole}\x1e{whole[:20]}\x1e[]\x1e\n{whole}\x1e") == [run(), run()]
