@@ -32,8 +32,11 @@ def outcome_of(result: Mapping[str, Any]) -> str:
     return str(outcome) if outcome in OUTCOMES else ""
 
 
-def prune(runs: str, spared: Iterable[str], kept: int = KEPT, kept_bytes: float = KEPT_BYTES) -> int:
-    """Keep the newest folders of runs, by number and by bytes; how many were removed. ``spared`` are never removed."""
+def prune(runs: str, spared: Iterable[str], kept: int = KEPT, kept_bytes: float | None = KEPT_BYTES) -> int:
+    """Keep the newest folders of runs, by number and by bytes; how many were removed. ``spared`` are never removed.
+
+    Without ``kept_bytes`` nobody looks into the folders, which takes long where there are many.
+    """
     never = set(spared)
     folders = []
     for entry in os.scandir(runs):
@@ -44,6 +47,8 @@ def prune(runs: str, spared: Iterable[str], kept: int = KEPT, kept_bytes: float 
     removed, used = 0, 0
     for place, (_at, name) in enumerate(sorted(folders, reverse=True)):
         if place < kept:
+            if kept_bytes is None:
+                continue
             used += size(Path(runs) / name) if used <= kept_bytes else 0
             if used <= kept_bytes:
                 continue

@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load(options.config)
         node, live = look_up(config.journal, incident, number)
         folder = make_folder(config.runs, options.name, live)
-        return run(config, folder, node, incident)
+        code = run(config, folder, node, incident)
+        make_room(config, options.name)
+        return code
     except (SelfhealError, CliError) as exc:
         sys.stderr.write(f"selfheal-run-heal: {exc.message}\n")
         return 1
@@ -73,24 +75,39 @@ def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
             raise SelfhealError("unknown_incident", f"run {number} of incident {incident} has ended already")
         if journal.flag("taken:" + incident):  # said after the run was written down, before its unit came up
             raise SelfhealError("taken", f"a person has taken over incident {incident}; nothing of ours touches it")
-        live = journal.rows(
-            "SELECT incident, number FROM runs JOIN incidents ON incidents.id = runs.incident"
-            " WHERE ended_at IS NULL OR state = 'open'"
-        )
-    return str(found[0]["node"]), [f"{row['incident']}-{row['number']}" for row in live]
+        return str(found[0]["node"]), alive(journal)
+
+
+def alive(journal: Journal) -> list[str]:
+    """The names of all runs that have not ended or whose incident is open: their folders stay."""
+    found = journal.rows(
+        "SELECT incident, number FROM runs JOIN incidents ON incidents.id = runs.incident"
+        " WHERE ended_at IS NULL OR state = 'open'"
+    )
+    return [f"{row['incident']}-{row['number']}" for row in found]
 
 
 def make_folder(runs: str, name: str, live: Sequence[str]) -> Path:
     """A folder that no run had before, and room for it."""
     folder = Path(runs) / name
     try:
-        results.prune(runs, [*live, name])
+        results.prune(runs, [*live, name], kept_bytes=None)  # traffic is not safe yet: nothing here may take long
         folder.mkdir(mode=0o700)
     except FileExistsError:
         raise SelfhealError("run_exists", f"{folder} is there already: this run has been started before") from None
     except OSError as exc:
         raise SelfhealError("no_runs", f"cannot write to {runs}: {exc.strerror}") from exc
     return folder
+
+
+def make_room(config: Config, name: str) -> None:
+    """After a heal: the quota of bytes, for the next one. The heal is what it is, whatever becomes of this."""
+    try:
+        with Journal(config.journal) as journal:
+            live = alive(journal)
+        results.prune(config.runs, [*live, name])
+    except (SelfhealError, OSError) as exc:
+        sys.stderr.write(f"selfheal-run-heal: old runs stay in {config.runs}: {exc}\n")
 
 
 def run_environment(config: Config, folder: Path, base: Mapping[str, str]) -> dict[str, str]:

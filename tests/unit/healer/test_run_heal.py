@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.action.heal_plan import origin_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
-from selfheal_cluster.healer import run_heal
+from selfheal_cluster.healer import results, run_heal
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.config import load
 from tests.unit.healer.test_process import ENV, GROUP_VARS, settings
@@ -118,6 +118,31 @@ def test_only_two_hundred_runs_are_kept_and_never_one_that_lives(tmp_path: Path)
     assert len(kept) == 202
     assert {"old-x-1", "old-x-205", name} <= kept
     assert "old-x-5" not in kept
+
+
+def test_bytes_are_counted_after_the_heal_and_never_before_traffic_is_safe(tmp_path: Path) -> None:
+    path, name, books = place(tmp_path)
+    books.close()
+    config = load(str(path))
+    big = tmp_path / "runs" / "old-x-1"
+    big.mkdir()
+    with (big / "events").open("wb") as sparse:
+        sparse.truncate(results.KEPT_BYTES + 1)
+    run_heal.make_folder(config.runs, name, [])
+    assert big.is_dir()
+    run_heal.make_room(config, name)
+    assert [entry.name for entry in (tmp_path / "runs").iterdir() if entry.is_dir()] == [name]
+
+
+def test_a_heal_has_ended_as_it_did_whatever_becomes_of_old_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, name, books = place(tmp_path)
+    books.close()
+    config = load(str(path))
+    Path(config.journal).unlink()
+    run_heal.make_room(config, name)
+    assert "old runs stay" in capsys.readouterr().err
 
 
 def test_a_heal_of_the_healer_says_whose_it_is(tmp_path: Path) -> None:
