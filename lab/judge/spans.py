@@ -45,7 +45,6 @@ def restarts(node: str, samples: Iterable[Sample], units: Iterable[str] = ()) ->
     wanted = set(units)
     boot: float | None = None
     seen: dict[str, float] = {}
-    started: dict[str, float] = {}
     found: list[float] = []
     for sample in samples:
         if not isinstance(sample, MachineSeen) or sample.node != node:
@@ -58,9 +57,8 @@ def restarts(node: str, samples: Iterable[Sample], units: Iterable[str] = ()) ->
             if wanted and unit not in wanted:
                 continue
             if unit in seen and at > seen[unit] + 0.05:
-                if found and started.get(unit) == found[-1] and at - found[-1] < ONE_START_SECONDS:
+                if found and found[-1] == seen[unit] and at - seen[unit] < ONE_START_SECONDS:
                     found.pop()
                 found.append(at)
-                started[unit] = at
             seen[unit] = at
     return found

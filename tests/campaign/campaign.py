@@ -242,17 +242,7 @@ def rows(report: Mapping[str, Any], facts: Facts, size: Size) -> list[Row]:
     ]
     # What clients felt counts for slow services too; the figures of speed are those of the quick ones.
     felt = [one for one in every if one["cause"] in (*REAL, "drill")]
-    after = sum(one["failed_after_safe"] for one in felt)
-    unsafe = [one["node"] for one in felt if one["traffic_safe"] is None]
-    found.append(
-        Row(
-            "failed after traffic safe",
-            "0",
-            f"{after} of {sum(one['sent'] for one in felt)} requests in {len(felt)} heals"
-            + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""),
-            after == 0 and not unsafe,
-        )
-    )
+    found.append(after_safe_row("failed after traffic safe", sum(one["failed_after_safe"] for one in felt), felt))
     own_drills = [one for one in felt if one["cause"] == "drill"]
     own = sum(one["failed"] for one in own_drills)
     found.append(
@@ -304,6 +294,18 @@ def rows(report: Mapping[str, Any], facts: Facts, size: Size) -> list[Row]:
     return found
 
 
+def after_safe_row(what: str, failed: int, heals: Sequence[Mapping[str, Any]]) -> Row:
+    """None may fail after traffic safe, and each heal has to come to it."""
+    unsafe = [one["node"] for one in heals if one["traffic_safe"] is None]
+    return Row(
+        what,
+        "0",
+        f"{failed} of {sum(one['sent'] for one in heals)} requests in {len(heals)} heals"
+        + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""),
+        failed == 0 and not unsafe,
+    )
+
+
 def restart_rows(healthy: Sequence[Mapping[str, Any]]) -> list[Row]:
     """A heal of a node that nobody broke restarts it once; a second restart is the heal's own doing."""
     if not healthy:
@@ -331,15 +333,8 @@ def move_rows(moved: Sequence[Mapping[str, Any]], size: Size, facts: Facts) -> l
     beside = sum(
         max(0, one["failed_after_safe"] - sum(move["failed_new"] for move in one["moves"][1:])) for one in moved
     )
-    unsafe = [one["node"] for one in moved if one["traffic_safe"] is None]
     return [
-        Row(
-            "failed after traffic safe in heals of a pair, beside the way home",
-            "0",
-            f"{beside} of {sum(one['sent'] for one in moved)} requests in {len(moved)} heals"
-            + (f"; never safe: {', '.join(unsafe)}" if unsafe else ""),
-            beside == 0 and not unsafe,
-        ),
+        after_safe_row("failed after traffic safe in heals of a pair, beside the way home", beside, moved),
         Row(
             "moves of the virtual IP",
             f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
