@@ -61,14 +61,15 @@ def dispatch(world: Row, now: float) -> List[Act]:
         if _over(view, incident):
             closes.append({"act": "close", "incident": incident["id"], "node": node, "outcome": "recovered"})
             continue
-        if lapsed(view, incident, _ground(view, incident)[0]):
+        ground = _ground(view, incident)
+        if lapsed(view, incident, ground[0]):
             view.lapsed.add(incident["id"])
             withdraws.append({"act": "withdraw", "incident": incident["id"], "node": node})
         found = whom_to_tell(view, incident)
         if found:
             humans.append({"act": "human", "incident": incident["id"], "node": node, "reason": found[0],
                            "text": found[1]})  # fmt: skip
-        why, reason, until = _next(view, incident, layer)
+        why, reason, until = _next(view, incident, layer, ground)
         if why and layer is not None:
             reason, until = _busy(view, incident, layer, why, started) or ("", None)
             if not reason:
@@ -104,9 +105,9 @@ def _over(view: View, incident: Row) -> bool:
     return "not_ill" in reasons and reasons <= LIFTED_FOR_RETURN
 
 
-def _next(view: View, incident: Row, layer: Optional[str]) -> Tuple[str, str, Optional[float]]:
-    """Why to start a run now (or ''), else the reason to wait and until when."""
-    why, reason = _ground(view, incident)
+def _next(view: View, incident: Row, layer: Optional[str], ground: Tuple[str, str]) -> Tuple[str, str, Optional[float]]:
+    """Why to start a run now (or ''), else the reason to wait and until when. ``ground``: what ``_ground`` found."""
+    why, reason = ground
     stopped = _stopped(view, incident, layer, why)
     if stopped:
         return "", stopped, None
@@ -155,9 +156,8 @@ def _ground(view: View, incident: Row) -> Tuple[str, str]:
 
 def _rung_left(view: View, tried: List[Row], node: str) -> bool:
     """A restart of the service did not help, and the policy allows the next rung, which was not tried yet."""
-    policy = view.policies.get(view.layer_of.get(node, "")) or {}
     rungs = {item.get("rung") for item in tried}
-    return bool(policy.get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
+    return bool(view.policy(node).get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
 
 
 def _busy(
@@ -183,7 +183,7 @@ def _busy(
 def _rank(view: View, incident: Row) -> Tuple[Any, ...]:
     """Most urgent first, as the planner: begun heals, an active node of a pair, members in traffic, the rest."""
     node, tried = incident["node"], view.tried(incident)
-    policy = view.policies.get(view.layer_of.get(node, "")) or {}
+    policy = view.policy(node)
     seen = view.verdict(node)
     score = 0
     if tried and tried[-1].get("outcome") in UNFINISHED + LEFT:

@@ -28,14 +28,12 @@ Row = Mapping[str, Any]
 
 def needs_word(view: View, incident: Row) -> bool:
     """Whether its layer is in mode approve and no word is in force."""
-    policy = view.policies.get(view.layer_of.get(incident["node"], "")) or {}
-    return policy.get("mode") == "approve" and not view.approved(incident)
+    return view.policy(incident["node"]).get("mode") == "approve" and not view.approved(incident)
 
 
 def lapsed(view: View, incident: Row, why: str) -> bool:
     """Whether a person's word was said too long ago for what would be started now (``why``; '' for nothing)."""
-    policy = view.policies.get(view.layer_of.get(incident["node"], "")) or {}
-    if policy.get("mode") != "approve" or not incident.get("approved"):
+    if view.policy(incident["node"]).get("mode") != "approve" or not incident.get("approved"):
         return False
     at = incident.get("approved_at")
     if at is None or not number(at):

@@ -72,6 +72,10 @@ class View:
 
     # -- the past of one incident ----------------------------------------------------------------
 
+    def policy(self, node: str) -> Row:
+        """The policy of the node's layer; empty where it has none."""
+        return self.policies.get(self.layer_of.get(node, "")) or {}
+
     def approved(self, incident: Row) -> bool:
         """Has a person said yes, not too long ago?"""
         return bool(incident.get("approved")) and incident["id"] not in self.lapsed

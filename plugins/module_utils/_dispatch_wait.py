@@ -84,7 +84,7 @@ def _silent(view: View, run: Row, decision: Optional[Row]) -> bool:
 def _after_refusal(view: View, incident: Row, decision: Row, why: str) -> Tuple[str, float]:
     reasons = set(decision.get("reasons") or ())
     at, same = decision["at"], max(1, int(decision.get("same") or 1))
-    limits = (view.policies.get(view.layer_of.get(incident["node"], "")) or {}).get("limits") or {}
+    limits = view.policy(incident["node"]).get("limits") or {}
     if "mode_approve" in reasons and view.approved(incident):
         return "mode_approve", _end(view, at, 0.0)  # the word came after the question
     hard = []

@@ -164,9 +164,8 @@ def close_incident(journal: Journal, incident: str, outcome: str, now: float) ->
     return True
 
 
-def withdraw(journal: Journal, incident: str, now: float) -> bool:
+def withdraw(journal: Journal, incident: str) -> bool:
     """A person's approval does not hold any more; they are asked anew. False when a run began under it."""
-    del now
     with _transaction(journal):
         cursor = journal.db.execute(
             "UPDATE incidents SET approved = 0 WHERE id = ? AND state = 'open' AND approved != 0"

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
-from selfheal_cluster.view import incident_id
+from selfheal_cluster.view import incident_id, phase_words
 
 Part = Text | Table
 Row = Mapping[str, Any]
@@ -176,7 +176,7 @@ def under_way(out: Console, title: str, row: Row) -> None:
     from selfheal_cluster import status
 
     phases = [(one.get("name"), span(one.get("seconds")), "") for one in row.get("phases") or ()]
-    phases.append((status.phase_words(row), span(row.get("phase_seconds")), "now: " + status.doing_words(row)))
+    phases.append((phase_words(row), span(row.get("phase_seconds")), "now: " + status.doing_words(row)))
     _part(out, title, ("phase", "lasts", ""), phases)
     say(out, f"  {clean(status.run_words(row), 200)}; it began {span(row.get('seconds'))} ago")
     for text in row.get("problems") or ():

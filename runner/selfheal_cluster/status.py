@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from selfheal_cluster.show import Part, Row, heading, rows_or_none, span, when
-from selfheal_cluster.view import incident_id
+from selfheal_cluster.view import incident_id, phase_words
 
 SILENT_SECONDS = 60.0  # a heal of which nothing was heard for so long may be dead; most tasks take less
 WHY = 160
@@ -90,11 +90,6 @@ def open_for(incident: Row) -> str:
 def node_of(row: Row) -> str:
     """The node, safe to show."""
     return clean(row.get("node") or "?")
-
-
-def phase_words(row: Row) -> str:
-    """The phase now; a heal that has settled how it ends gives its leases back."""
-    return str(row.get("phase") or f"ending: {row.get('outcome') or 'not known'}")
 
 
 def done_words(row: Row) -> str:

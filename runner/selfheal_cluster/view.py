@@ -32,3 +32,8 @@ def one_incident(journal: Mapping[str, Any], incident: str) -> dict[str, Any] | 
     for key, flag in (("taken", "taken"), ("aborted", "aborts")):
         found[key] = incident in (journal.get(flag) or ())
     return {"incident": found, **{key: rows for key, rows in parts.items() if rows}}
+
+
+def phase_words(running: Mapping[str, Any]) -> str:
+    """The phase of a heal that runs; one that has settled how it ends gives its leases back."""
+    return str(running.get("phase") or f"ending: {running.get('outcome') or 'not known'}")

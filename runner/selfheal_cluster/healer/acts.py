@@ -102,8 +102,8 @@ class Acts:
 
     def do_withdraw(self, act: Act, world: World, now: float) -> None:
         """A person's approval was said too long ago."""
-        del world
-        if self._books.withdraw(str(act["incident"]), now):
+        del world, now
+        if self._books.withdraw(str(act["incident"])):
             self._say(f"incident {act['incident']}: the approval has lapsed; heal of {act['node']} needs a new one")
 
     def do_start(self, act: Act, world: World, now: float) -> None:

@@ -55,11 +55,11 @@ class Books:
         """
         journal = self._open()
         world = dict(store.world(journal, now))
-        world["calls"] = journal.rows(
+        open_calls = journal.rows(
             "SELECT incidents.node, incident, text FROM calls JOIN incidents ON incidents.id = incident"
             " WHERE state = 'open' ORDER BY at, reason"
         )
-        world["calls"] = [*self._left_behind(journal, now), *world["calls"]]
+        world["calls"] = [*self._left_behind(journal, now), *open_calls]
         world["pause"] = pause(journal)
         return world
 
@@ -104,9 +104,9 @@ class Books:
         """A human was called; false when it was known already."""
         return bool(store.call(self._open(), incident, reason, text, now))
 
-    def withdraw(self, incident: str, now: float) -> bool:
+    def withdraw(self, incident: str) -> bool:
         """A person's approval does not hold any more; false when a run has begun under it meanwhile."""
-        return bool(store.withdraw(self._open(), incident, now))
+        return bool(store.withdraw(self._open(), incident))
 
     def begin_run(self, incident: str, unit: str, now: float, why: str = "ill") -> int:
         """The number of a run that is about to be started, and never a second one for the same node."""

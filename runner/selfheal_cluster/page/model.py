@@ -20,6 +20,7 @@ from selfheal_cluster.page.drawing import bar, span
 from selfheal_cluster.page.duty import duties, verdict
 from selfheal_cluster.page.judge import figures_of
 from selfheal_cluster.page.style import STYLE
+from selfheal_cluster.view import phase_words
 
 WORST = ("faulty", "suspect", "unknown", "ok")
 MOMENTS = (("traffic_safe_at", "traffic safe"), ("restored_at", "redundancy restored"), ("home_at", "address home"))
@@ -204,13 +205,13 @@ def under_way(row: Row) -> dict[str, Any]:
     """A heal that ran when the page was written: its phase then, and those that had ended."""
     phases = [(one.get("name"), span(number(one.get("seconds"))), "ended") for one in rows(row.get("phases"))]
     task = part(row.get("doing")).get("task")
-    now = row.get("phase") or f"ending: {row.get('outcome') or 'not known'}"
+    state = f"now: {task}" if task else "now"
     begun, lasted = number(row.get("started_at")), number(row.get("seconds"))
     return {
         "at": when(begun + lasted) if begun is not None and lasted is not None else "-",
         "by": row.get("unit") or row.get("by") or "not known", "lasted": span(lasted),
         "expired": row.get("lease_expired") is True, "problems": texts(row.get("problems")),
-        "phases": [*phases, (now, span(number(row.get("phase_seconds"))), f"now: {task}" if task else "now")],
+        "phases": [*phases, (phase_words(row), span(number(row.get("phase_seconds"))), state)],
     }  # fmt: skip
 
 

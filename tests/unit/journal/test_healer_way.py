@@ -47,7 +47,7 @@ def carry_out(journal: Journal, acts: list[dict[str, Any]], units: dict[str, str
         elif act["act"] == "ended":
             healer.end_run(journal, act["incident"], act["number"], act["outcome"], now)
         elif act["act"] == "withdraw":
-            healer.withdraw(journal, act["incident"], now)
+            healer.withdraw(journal, act["incident"])
         elif act["act"] == "start":
             number = healer.begin_run(journal, act["incident"], UNIT, now, act["reason"])
             units[UNIT.replace("{name}", f"{act['incident']}-{number}")] = "active"

@@ -50,8 +50,8 @@ def test_an_approval_has_its_time_and_is_withdrawn_with_its_questions(tmp_path: 
         found = healer.world(journal, NOW + 6)
         assert (found["incidents"][0]["approved"], found["incidents"][0]["approved_at"]) == (True, NOW + 5)
         assert {item["reason"]: item["at"] for item in found["called"]} == {"mode_approve": NOW, "left_out": NOW}
-        assert healer.withdraw(journal, incident, NOW + 9) is True
-        assert healer.withdraw(journal, incident, NOW + 9) is False
+        assert healer.withdraw(journal, incident) is True
+        assert healer.withdraw(journal, incident) is False
         found = healer.world(journal, NOW + 9)
         assert (found["incidents"][0]["approved"], found["incidents"][0]["approved_at"]) == (False, None)
         assert [item["reason"] for item in found["called"]] == ["left_out"]
@@ -64,7 +64,7 @@ def test_an_approval_under_which_a_run_has_begun_stays(tmp_path: Path) -> None:
         incident = opened(journal)
         word(journal, NOW, approve=incident)
         healer.begin_run(journal, incident, UNIT, NOW + 1)
-        assert healer.withdraw(journal, incident, NOW + 2) is False
+        assert healer.withdraw(journal, incident) is False
         assert healer.world(journal, NOW + 2)["incidents"][0]["approved"] is True
 
 
