@@ -30,6 +30,7 @@ LOCK = "/run/selfheal-keepalived.lock"
 STATES = ("INIT", "BACKUP", "MASTER", "FAULT")
 UNKNOWN = "UNKNOWN"
 _POLL = 0.005
+_LATE_SECONDS = 0.5  # where a process writes no dump at all, a text dump costs this much
 _LAST_SECTION = "------< Interfaces >------"
 
 
@@ -235,7 +236,10 @@ class Keepalived:
                     text = _read_own(path)
                     if text:
                         with contextlib.suppress(ValueError):  # not written to its end yet
-                            return parse(text)
+                            found = parse(text)
+                            if number == signal.SIGUSR1:
+                                _remove_late(path, 1 + max(1, _children(pid)))
+                            return found
                     time.sleep(_POLL)
             except ProcessLookupError as exc:
                 raise SelfhealError("not_running", "keepalived ended while it was asked.") from exc
@@ -265,12 +269,35 @@ def _parse_whole(text: str) -> dict[str, dict[str, Any]]:
     return parse_running(text)
 
 
-def _remove(path: str) -> None:
-    """Take a dump away, and what keepalived's other processes write on the same signal."""
+def _remove(path: str) -> int:
+    """Take a dump away, and what keepalived's other processes write on the same signal; how many files there were."""
     stem, ending = os.path.splitext(path)
+    found = 0
     for name in (path, f"{stem}_parent{ending}", f"{stem}_check{ending}", f"{stem}_bfd{ending}"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+            found += 1
+    return found
+
+
+def _remove_late(path: str, expected: int) -> None:
+    """Take away the text dumps of all processes. On SIGUSR1 the parent passes the signal on before it writes its own
+    (keepalived's ``propagate_signal``), so its file, with the same passwords, may come after the one that was wanted.
+    """
+    end = time.monotonic() + _LATE_SECONDS
+    found = _remove(path)
+    while found < expected and time.monotonic() < end:
+        time.sleep(_POLL)
+        found += _remove(path)
+
+
+def _children(pid: int) -> int:
+    """How many processes keepalived's parent has: one for VRRP, and others as configured."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as handle:
+            return len(handle.read().split())
+    except OSError:
+        return 0
 
 
 def _read_own(path: str) -> str:

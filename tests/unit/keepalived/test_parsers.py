@@ -151,6 +151,25 @@ def test_a_dump_that_grows_is_read_when_it_is_whole(tmp_path: Path, monkeypatch:
     assert not path.exists(), "the dump has passwords in it and must not stay"
 
 
+def test_the_parents_dump_is_taken_away_although_it_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent passes the signal on first and writes its own dump, with the same passwords, afterwards."""
+    parent = tmp_path / "keepalived_parent.data"
+    writes = iter([(tmp_path / "keepalived.data", recorded("backup.data")), (None, ""), (parent, "auth_pass secret")])
+
+    def write_on(_seconds: float) -> None:
+        path, text = next(writes)
+        if path:
+            path.write_text(text)
+
+    stage = Stage(tmp_path, timeout=5)
+    monkeypatch.setattr(signal, "SIGUSR1", signal.SIGWINCH)  # to this process, which ignores that one
+    monkeypatch.setattr(time, "sleep", write_on)
+    monkeypatch.setattr(keepalived, "_children", lambda _pid: 1)
+    assert "VI_ext" in stage.running()
+    assert list(writes) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
 def test_a_link_in_tmp_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").write_text(recorded("backup.json"))
 
