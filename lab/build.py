@@ -194,23 +194,21 @@ def _lay_out(lab: Lab, node: str, spec: Mapping[str, Any], lower: str) -> Path:
     (root / "etc/machine-id").write_text(uuid.uuid4().hex + "\n")
     (root / "etc/hostname").write_text(f"{node}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{spec['address']} {node}\n")
-    run(
-        [
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            f"root@{node}",
-            "-f",
-            str(root / "etc/ssh/ssh_host_ed25519_key"),
-        ]
-    )
+    key = root / "etc/ssh/ssh_host_ed25519_key"
+    if not key.exists():  # a farm with a healer keeps it
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"root@{node}", "-f", str(key)])
     (root / "root/.ssh").mkdir(mode=0o700, exist_ok=True)
-    shutil.copy(host.public_key(lab), root / "root/.ssh/authorized_keys")
+    let_in(root / "root/.ssh/authorized_keys", host.public_key(lab).read_text())
     return root
+
+
+def let_in(path: Path, lab_key: str) -> None:
+    """The key of this lab, and of a kept file what is not the key of the lab before: the healer's."""
+    kept = path.read_text().splitlines() if path.exists() else []
+    comment = lab_key.split()[2:]
+    others = [line for line in kept if line.strip() and line.split()[2:] != comment]
+    path.write_text("".join(f"{line}\n" for line in [lab_key.strip(), *others]))
+    path.chmod(0o600)
 
 
 def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path, kept: Path | None = None) -> None:

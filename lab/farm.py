@@ -37,12 +37,15 @@ SOURCES = (
 HEALER_SOURCES = ("lab/healer.yml", "playbooks", "roles/healer", "runner/selfheal_cluster", "pyproject.toml")
 #: What belongs to one machine or one run of it; everything else that site.yml wrote is kept.
 OWN = (
-    "etc/machine-id", "etc/hostname", "etc/hosts", "etc/ssh/ssh_host_*", "root/.ssh", "root/.ansible",
+    "etc/machine-id", "etc/hostname", "etc/hosts", "root/.ansible",
     "tmp/*", "var/tmp/*", "var/log/journal/*", "var/lib/nagios4/rw/*", "var/lib/nagios4/*.dat",
     "var/lib/nagios4/spool/checkresults/*",
     "var/lib/selfheal/haproxy.state", "var/lib/selfheal/.ansible/tmp/*", "var/lib/selfheal/cp/*",
-    "var/lib/selfheal/.ssh/id_*", "var/spool/selfheal/*", "etc/selfheal/known_hosts",
+    "var/spool/selfheal/*",
 )  # fmt: skip
+#: Keys, which a farm with a healer keeps: the healer knows its nodes by theirs, and they let its own in. So the
+#: machine of the same name in the next lab is the same machine, made again; never do two of them run at once.
+KEYS = ("etc/ssh/ssh_host_*", "root/.ssh")
 
 
 def asked() -> bool:
@@ -62,8 +65,8 @@ def with_healer() -> bool:
 
 
 def _sources() -> Iterator[Path]:
-    for name in SOURCES + (HEALER_SOURCES if with_healer() else ()):
-        top = ROOT / name
+    for source in SOURCES + (HEALER_SOURCES if with_healer() else ()):
+        top = ROOT / source
         yield from (
             [top]
             if top.is_file()
@@ -79,16 +82,26 @@ def key() -> str:
     return value.hexdigest()[:12]
 
 
+def kind() -> str:
+    """Farms with and without a healer are kept beside each other: demo and tests want one each."""
+    return "farm-healer-" if with_healer() else "farm-plain-"
+
+
+def name() -> str:
+    """The folder that keeps a farm of today's sources."""
+    return kind() + key()
+
+
 def saved(nodes: list[str], cache: Path = CACHE) -> Path | None:
     """Folder with a layer for every one of these nodes, of today's sources."""
-    folder = cache / f"farm-{key()}"
+    folder = cache / name()
     return folder if all((folder / node).is_dir() for node in nodes) else None
 
 
 def made_of_it(lab: Lab) -> bool:
     """Whether every machine was made from a layer of today's sources and so needs no playbook."""
     marks = [lab.machine_dir(node) / "farm" for node in lab.nodes()]
-    return bool(marks) and all(mark.exists() and mark.read_text() == f"farm-{key()}" for mark in marks)
+    return bool(marks) and all(mark.exists() and mark.read_text() == name() for mark in marks)
 
 
 def _take(lab: Lab, node: str, target: Path) -> None:
@@ -99,7 +112,7 @@ def _take(lab: Lab, node: str, target: Path) -> None:
         run(["cp", "-a", str(lab.machine_dir(node) / "disk/up"), str(target)])
     finally:
         lab.thaw(node)
-    for pattern in OWN:
+    for pattern in OWN + (() if with_healer() else KEYS):
         for path in target.glob(pattern):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -109,14 +122,14 @@ def save(lab: Lab, since: float, cache: Path = CACHE) -> bool:
     nodes = lab.nodes()
     if saved(nodes, cache) or any((lab.machine_dir(node) / "spec.json").stat().st_mtime < since for node in nodes):
         return False
-    folder = cache / f"farm-{key()}"
+    folder = cache / name()
     with base.locked(cache / "lock", "builds the base root file system"):
         unfinished = folder.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
         for node in nodes:
             _take(lab, node, unfinished / node)
-        for old in cache.glob("farm-*"):
+        for old in cache.glob(f"{kind()}*"):
             if old not in (folder, unfinished) and not base.in_use(old):
                 shutil.rmtree(old)
         shutil.rmtree(folder, ignore_errors=True)

@@ -59,13 +59,17 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def lab_up(out: Path, screen: Screen, *, healer: bool) -> None:
-    """Start the lab, or finish one that is there, with or without the healer; its plays pass by as one line each."""
+    """Start the lab, or finish one that is there, with or without the healer; its plays pass by as one line each.
+
+    The farm of the first demo is kept, so that the next of the same sources has not to install it again.
+    """
     log = out / "lab-up.log"
     begin = time.monotonic()
     with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(
             [ROOT / "lab" / "up"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, env={**os.environ, "LAB_HEALER": "1" if healer else "0"},
+            start_new_session=True,
+            env={"LAB_FAST": "1", **os.environ, "LAB_HEALER": "1" if healer else "0"},
         )  # fmt: skip
     shown = ""
     try:
