@@ -35,6 +35,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_alerts import sort_alerts
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS, lapsed, needs_word
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_hint import still_hinted
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import LEFT, UNFINISHED, View
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_wait import (
     LEASE_SECONDS,
@@ -149,6 +150,8 @@ def _ground(view: View, incident: Row) -> Tuple[str, str]:
             return "", "attempts_exhausted"
     if verdict == "faulty":
         return ("", "stale_alert") if view.old_news(node) else ("ill", "")
+    if still_hinted(view, incident):
+        return "ill", ""
     if verdict == "suspect":
         return "", "layer_load" if seen.get("layer_load") else "suspect_only"
     return "", "unknown_reading" if verdict != "ok" else "older_reading"

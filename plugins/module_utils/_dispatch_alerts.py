@@ -3,13 +3,15 @@
 """What becomes of alerts that still wait, and which illness begins an incident. Pure.
 
 An alert is only a hint: it may arrive before Nagios shows the new state, an hour late, or twice. So it waits until a
-reading that is newer than itself says what is true (invariant 12), or until the gauges find its node faulty.
+reading that is newer than itself says what is true (invariant 12), or until the gauges find its node faulty. Where it
+very likely tells of an illness (``_dispatch_hint``), the run that finds out begins at once.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_hint import hinted
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import View
 
 # An alert whose node stays between ok and faulty for this long, by newer readings, was no illness.
@@ -55,13 +57,16 @@ def _opens(view: View, waiting: Mapping[str, List[Mapping[str, Any]]]) -> List[A
     if not view.fresh:
         return []
     acts = []
+    hints = hinted(view, waiting)
     for node in sorted(view.layer_of):
         seen = view.verdict(node)
-        if seen.get("verdict") != "faulty" or node in view.incidents or view.old_news(node):
+        ill = seen.get("verdict") == "faulty" and not view.old_news(node)
+        if node in view.incidents or not (ill or node in hints):
             continue
         acts.append({
-            "act": "open", "node": node, "layer": view.layer_of[node], "kind": seen.get("kind"),
-            "reasons": list(seen.get("reasons") or ()), "alerts": [item["id"] for item in waiting.get(node, ())],
+            "act": "open", "node": node, "layer": view.layer_of[node], "kind": seen.get("kind") if ill else None,
+            "reasons": list(seen.get("reasons") or ()) if ill else hints[node],
+            "alerts": [item["id"] for item in waiting.get(node, ())],
         })  # fmt: skip
     return acts
 

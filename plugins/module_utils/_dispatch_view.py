@@ -38,7 +38,8 @@ class View:
         self.called_at = {(item["incident"], item["reason"]): item.get("at") for item in world.get("called") or ()}
         self.lapsed: Set[str] = set()  # incidents whose approval does not hold any more; found out by ``dispatch``
         self.past_runs: Mapping[str, Row] = world.get("past_runs") or {}
-        self.fresh = bool(world.get("fresh")) and self._recent(world.get("read_at"))
+        self.read_at: Any = world.get("read_at")
+        self.fresh = bool(world.get("fresh")) and self._recent(self.read_at)
         self.incidents: Dict[str, Row] = {}
         opened = [item for item in world.get("incidents") or () if item.get("state", "open") == "open"]
         for item in sorted(opened, key=lambda item: (item["opened_at"], item["id"])):

@@ -27,6 +27,7 @@ READING_SECONDS = 10.0
 SOON_SECONDS = 5.0  # what stood against it is over: the shortest time between two questions
 SOFT_CALL_SECONDS = 120.0  # an illness that has been refused for this long is a human's
 LEASE_CALL_SECONDS = 300.0
+AGAIN_SECONDS = 1.0  # the plan did not see an illness yet, and a reading since then does
 FRUITLESS_RUNS = 3  # runs in a row that ended without any decision
 # Nobody is called: the node is not ill, a human has said so already, or Nagios' own alarm tells it.
 QUIET = frozenset({
@@ -39,6 +40,9 @@ HARD = frozenset({
     "own_host", "policy_changed", "no_layer", "unknown_node", "no_track_file", "not_in_backend", "human_hold",
     "last_member", "below_minimum", "peer_config_differs",
 })  # fmt: skip
+
+# What the plan says of a node that looks well, or not ill enough; a newer reading may know better.
+NOT_SEEN_ILL = frozenset({"not_ill", "suspect_only", "unknown_reading", "stale_alert"})
 
 Row = Mapping[str, Any]
 
@@ -108,6 +112,8 @@ def _after_refusal(view: View, incident: Row, decision: Row, why: str) -> Tuple[
         return reason, until
     if "lease_taken" in reasons:
         return "lease_taken", _end(view, at, doubled(LEASE_SECONDS, same, LEASE_LONGEST_SECONDS))
+    if why == "ill" and reasons <= NOT_SEEN_ILL and _seen_ill_since(view, incident, decision):
+        return _first(reasons), _end(view, at, doubled(AGAIN_SECONDS, same, LONGEST_SECONDS))
     for reason in ("nagios_stale", "unknown_reading"):
         if reason in reasons:
             return reason, _end(view, at, READING_SECONDS)
@@ -128,6 +134,15 @@ def _changed(view: View, incident: Row, decision: Row) -> bool:
         return False
     seen = view.verdict(incident["node"])
     return (seen.get("verdict"), seen.get("kind")) != (decision["verdict"], decision.get("kind"))
+
+
+def _seen_ill_since(view: View, incident: Row, decision: Row) -> bool:
+    """Is the node faulty by a reading that Nagios took after the plan's own?"""
+    bad = [item for item in view.readings(incident["node"]) if item.get("verdict") == "faulty"]
+    read_later = number(view.read_at) and view.read_at > decision["at"]
+    return bool(read_later and bad and (decision.get("verdict") != "faulty" or any(
+        view.newer(item, decision["at"]) for item in bad
+    )))  # fmt: skip
 
 
 def _block_end(view: View, incident: Row, reason: str, limits: Row) -> Optional[float]:

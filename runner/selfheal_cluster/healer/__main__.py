@@ -26,9 +26,10 @@ from selfheal_cluster.healer.policies import PolicyReader
 from selfheal_cluster.healer.reading import NagiosReader
 from selfheal_cluster.healer.spool import Spool
 from selfheal_cluster.healer.units import Units
+from selfheal_cluster.healer.wake import Wake
 
 TICK_SECONDS = 1.0
-STEP_SECONDS = 0.1  # how soon a new alert or the end of a reading is noticed
+STEP_SECONDS = 0.1  # how soon the end of a reading is noticed, and a new alert where the kernel does not tell
 DONE, ERROR, NOT_WELL = 0, 1, 3
 LOCK = ".healer.lock"
 
@@ -95,41 +96,42 @@ def work(healer: Healer, once: bool) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    service = Notify()
+    service, wake = Notify(), Wake(healer.config.spool)
     healer.say(f"healer: started, journal {healer.config.journal}, spool {healer.config.spool}")
     try:
         if once:
-            return one_round(healer)
+            return one_round(healer, wake)
         while not healer.stopping:
             healer.tick(time.time())
             service.ticked()
-            rest(healer, TICK_SECONDS)
+            rest(healer, wake, TICK_SECONDS)
         service.stopping()
         healer.tick(time.time())  # tell what is left to tell; nothing is taken in or begun any more
     finally:
+        wake.close()
         healer.close()
         healer.say("healer: stopped; heals that run go on, alerts wait in the spool")
     return DONE
 
 
-def one_round(healer: Healer) -> int:
+def one_round(healer: Healer, wake: Wake) -> int:
     """Ticks until the policies and one reading are there and were acted on."""
     end = time.monotonic() + healer.config.read_timeout_seconds + 150.0
     healer.tick(time.time())
     while not healer.stopping and time.monotonic() < end and (healer.busy or healer.last is None):
         before = healer.last
-        rest(healer, TICK_SECONDS)
+        rest(healer, wake, TICK_SECONDS)
         healer.tick(time.time())
         if not healer.busy and healer.last is before and not healer.watching:
             break  # nothing to read: no policy
     return NOT_WELL if healer.troubles.now else DONE
 
 
-def rest(healer: Healer, seconds: float) -> None:
+def rest(healer: Healer, wake: Wake, seconds: float) -> None:
     """Wait for the next tick, or less: an alert or the end of a reading is answered at once."""
     end = time.monotonic() + seconds
     while not healer.stopping and time.monotonic() < end:
-        time.sleep(STEP_SECONDS)
+        wake.rest(STEP_SECONDS)
         if healer.wanted(time.time()):
             return
 

@@ -25,6 +25,7 @@ from selfheal_cluster.healer.spool import Spool
 from selfheal_cluster.healer.units import Units, parse_name
 
 START = 1_795_560_000.0
+REFUSAL_SECONDS = 1.0
 HEAL_SECONDS = 6.0
 CHECK_SECONDS = 2.0
 Trip = Callable[[str, Callable[[], Any]], Any]
@@ -53,6 +54,7 @@ class FakeFarm:
         self.outcome = "healed"
         self.units: dict[str, float] = {}
         self.started: list[str] = []
+        self.refused: list[str] = []  # runs whose plan found nothing to heal, or Nagios not to be believed
         self.refuse_start = ""
         self.commands: list[str] = []
         self.pipe_broken = False
@@ -122,9 +124,26 @@ class FakeFarm:
     def advance(self) -> None:
         """Heals whose time has come end, as real ones do: the outcome in the journal, the result on disk."""
         for unit, started in list(self.units.items()):
-            if self.now - started >= HEAL_SECONDS:
+            if unit in self.refused and self.now - started >= REFUSAL_SECONDS:
+                del self.units[unit]
+            elif self.now - started >= HEAL_SECONDS:
                 del self.units[unit]
                 self._end(*parse_name(unit.partition("@")[2].removesuffix(".service")), started)
+
+    def plan(self, unit: str) -> bool:
+        """What a run's plan says on live truth; a refusal is a decision in the journal, as a real one."""
+        incident, _number = parse_name(unit.partition("@")[2].removesuffix(".service"))
+        with Journal(self.config.journal) as journal:
+            row = journal.rows("SELECT node, layer FROM incidents WHERE id = ?", incident)[0]
+            reason = "" if row["node"] in self.ill_since else "not_ill"
+            reason = reason if self.fresh else "nagios_stale"
+            if reason:
+                journal.db.execute(
+                    "INSERT INTO decisions (at, node, layer, incident, admitted, reasons, summary, hash, body)"
+                    " VALUES (?, ?, ?, ?, 0, ?, '', '', '{}')",
+                    (self.now, row["node"], row["layer"], incident, json.dumps([reason])),
+                )
+        return not reason
 
     def _end(self, incident: str, number: int, started: float) -> None:
         with Journal(self.config.journal) as journal:
@@ -227,7 +246,7 @@ class FakeUnits:
             raise SelfhealError("no_systemd", self.farm.refuse_start)
         assert unit not in self.farm.units
         self.farm.units[unit] = self.farm.now
-        self.farm.started.append(unit)
+        (self.farm.started if self.farm.plan(unit) else self.farm.refused).append(unit)
 
     def listed(self) -> dict[str, str]:
         return dict.fromkeys(self.farm.units, "active")

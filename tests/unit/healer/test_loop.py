@@ -67,10 +67,51 @@ def test_an_illness_without_an_alert_is_seen_by_reading(tmp_path: Path) -> None:
 def test_a_recovered_alert_begins_no_heal(tmp_path: Path) -> None:
     farm = FakeFarm(tmp_path)
     healer = farm.healer()
-    farm.drop("n0-0")
+    farm.drop("n0-0", type="SOFT", attempt=1)
     farm.run(healer, 20.0)
-    assert farm.started == []
+    assert farm.started == farm.refused == []
     assert [row["outcome"] for row in farm.rows("SELECT outcome FROM alerts")] == ["recovered"]
+
+
+def test_an_alert_that_completes_a_gauge_begins_a_run_before_any_reading(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    farm.run(healer, 6.0)
+    farm.fall_ill("n0-0")
+    farm.run(healer, 1.0)
+    assert len(farm.started) == 1, "it waited for a reading"
+    farm.run(healer, 60.0)
+    assert len(farm.started) == 1
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
+
+
+def test_nagios_dies_just_after_its_alert(tmp_path: Path) -> None:
+    """The run began by the alert, and its plan does not believe a dead Nagios; the illness waits until it is back."""
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    farm.run(healer, 6.0)
+    farm.fresh = False
+    farm.fall_ill("n0-0")
+    farm.run(healer, 300.0)
+    assert (len(farm.started), len(farm.refused)) == (0, 1)
+    farm.fresh = True
+    farm.run(healer, 60.0)
+    assert len(farm.started) == 1
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
+
+
+def test_an_alert_that_was_wrong_costs_one_refused_run(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    farm.run(healer, 6.0)
+    farm.drop("n0-0")
+    farm.run(healer, 60.0)
+    assert (len(farm.started), len(farm.refused)) == (0, 1)
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["recovered"]
+    assert not farm.told("COMMENT")
+    farm.drop("n0-0")
+    farm.run(healer, 60.0)
+    assert len(farm.refused) == 2, "another alert is another question"
 
 
 def test_a_bad_file_is_kept_aside_and_in_the_journal(tmp_path: Path) -> None:
@@ -95,6 +136,7 @@ def test_nagios_away_is_one_line_and_one_when_it_is_back(tmp_path: Path) -> None
     healer = farm.healer(said)
     farm.run(healer, 10.0)
     farm.fresh, farm.pipe_broken = False, True
+    farm.run(healer, 10.0)
     farm.fall_ill("n0-0")
     farm.run(healer, 600.0, step=5.0)
     assert farm.started == [], "a heal was begun on what cannot be believed"
@@ -301,6 +343,7 @@ def test_why_nothing_is_done_about_an_alert_is_kept_with_it(tmp_path: Path) -> N
     healer = farm.healer()
     farm.run(healer, 6.0)
     farm.fresh = False
+    farm.run(healer, 10.0)
     farm.drop("n0-0")
     farm.run(healer, 30.0)
     reasons = {row["reason"] for row in farm.rows("SELECT reason FROM alerts WHERE outcome = ''")}
