@@ -32,11 +32,12 @@ def hinted(view: View, waiting: Mapping[str, List[Row]]) -> Dict[str, List[str]]
     layers = [view.layer_of[node] for node in critical]
     if len(critical) > FARM_NODES or len(set(layers)) < len(layers):
         return {}
-    return {
-        node: [_words(alert) for alert in alerts]
-        for node, alerts in critical.items()
-        if _quiet(view, node) and any(_completes(view, alert) for alert in alerts)
-    }
+    found = {}
+    for node, alerts in critical.items():
+        reasons = [_words(alert) for alert in alerts if _completes(view, alert)]
+        if reasons and _quiet(view, node):
+            found[node] = reasons
+    return found
 
 
 def still_hinted(view: View, incident: Row) -> bool:
