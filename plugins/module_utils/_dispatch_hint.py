@@ -74,8 +74,8 @@ def _completes(view: View, alert: Row) -> bool:
     for reading in view.readings(node):
         if (reading.get("service") or "") != service:
             continue
-        gauge = gauges.get(reading.get("gauge")) or {}
-        if gauge.get("for_seconds"):
+        gauge = gauges.get(reading.get("gauge"))
+        if gauge is None or gauge.get("for_seconds"):
             continue  # only time completes it
         count = gauge.get("count") or {}
         if alert.get("type") == "HARD" or (count and (alert.get("attempt") or 0) >= int(count.get("raise") or 1)):

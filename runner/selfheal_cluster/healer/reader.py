@@ -30,7 +30,7 @@ SPARE_HISTORY_SECONDS = 60.0
 COUNT_SECONDS = 600.0
 REASONS_KEPT = 10
 REASON_LENGTH = 300
-READING_KEYS = ("service", "at", "verdict")  # what dispatching looks at; 20,000 readings stay in memory
+READING_KEYS = ("gauge", "service", "at", "verdict")  # what dispatching looks at; 20,000 readings stay in memory
 
 
 def open_url(url: str, **options: Any) -> Any:

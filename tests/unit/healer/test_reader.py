@@ -69,7 +69,7 @@ def test_what_the_healer_keeps_of_a_verdict_is_little() -> None:
         "unit": "%", "state": "ok", "state_type": "hard", "at": 5.0, "age_seconds": 1.0, "verdict": "faulty"}],
     }  # fmt: skip
     kept = reader.slim(whole)
-    assert kept["readings"] == [{"service": "m", "at": 5.0, "verdict": "faulty"}]
+    assert kept["readings"] == [{"gauge": "memory", "service": "m", "at": 5.0, "verdict": "faulty"}]
     assert (len(kept["reasons"]), len(kept["reasons"][0])) == (10, 300)
 
 
@@ -109,3 +109,23 @@ def no_alarm() -> Iterator[None]:
 
     yield
     signal.alarm(0)
+
+
+def test_what_an_alert_is_judged_by_is_kept() -> None:
+    """Only time completes the CPU's gauge, and the healer knows so by what it keeps of a reading."""
+    from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch import dispatch
+    from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import DEFAULT_GAUGES
+
+    found = {}
+    for service, gauge in (("memory", "memory"), ("load", "cpu")):
+        reading = {"gauge": gauge, "service": service, "label": "x", "value": 1.0, "at": 990.0, "verdict": "ok"}
+        whole = {"node": "ei1", "verdict": "ok", "kind": None, "layer_load": False, "reasons": [],
+                 "readings": [reading]}  # fmt: skip
+        alert = {"id": "a", "at": 999.0, "host": "ei1", "service": service, "state": "CRITICAL", "type": "HARD",
+                 "attempt": 2}  # fmt: skip
+        policy = {"layer": "ei", "nodes": ["ei1"], "kind": "pool", "mode": "act", "gauges": DEFAULT_GAUGES,
+                  "limits": {}}  # fmt: skip
+        world = {"policies": {"ei": policy}, "alerts": [alert], "fresh": True, "read_at": 998.0,
+                 "verdicts": {"ei1": reader.slim(whole)}, "units": {}}  # fmt: skip
+        found[service] = [act["act"] for act in dispatch(world, 1000.0)]
+    assert found == {"memory": ["open"], "load": ["wait"]}
