@@ -46,12 +46,16 @@ def test_limits_in_the_words_of_both_cgroup_versions() -> None:
         "lxc.cgroup.memory.limit_in_bytes = 256M",
         "lxc.cgroup.cpu.cfs_period_us = 100000",
         "lxc.cgroup.cpu.cfs_quota_us = 50000",
+        "lxc.cgroup.cpu.shares = 1024",
     ]
     assert build.limit_lines(256, 0.5, v2=True) == [
         "lxc.cgroup2.memory.max = 256M",
         "lxc.cgroup2.memory.swap.max = 0",
         "lxc.cgroup2.cpu.max = 50000 100000",
+        "lxc.cgroup2.cpu.weight = 100",
     ]
+    assert "lxc.cgroup.cpu.shares = 8192" in build.limit_lines(256, 0.5, v2=False, weight=8)
+    assert "lxc.cgroup2.cpu.weight = 800" in build.limit_lines(256, 0.5, v2=True, weight=8)
 
 
 @pytest.mark.parametrize(("v1", "word"), [(True, "lxc.cgroup.memory"), (False, "lxc.cgroup2.memory")])
