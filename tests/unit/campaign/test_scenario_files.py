@@ -41,6 +41,8 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "healer-restarted-during-heal": {"ei1": ("healed",)},
     "healer-killed-during-heal": {"ei1": ("healed",)},
     "monitor-rebooted-during-heal": {"ei1": ("healed",)},
+    "healer-killed-at-each-phase": {"ei1": ("healed",)},
+    "healer-restarted-at-each-phase": {"ei1": ("healed",)},
 }
 
 
