@@ -47,7 +47,7 @@ def harm(farm: Farm, marks: Sequence[Mark], samples: Sequence[Sample], end: floa
     ]
     for layer in farm.pools():
         found += below_minimum(farm, layer, samples, excused)
-        found += left_out(farm, layer, samples, end)
+        found += left_out(farm, layer, samples, end, marks)
     return sorted(found)
 
 
@@ -77,7 +77,18 @@ def below_minimum(farm: Farm, layer: str, samples: Iterable[Sample], excused: Ex
     return found
 
 
-def left_out(farm: Farm, layer: str, samples: Sequence[Sample], end: float) -> list[tuple[float, str]]:
+def in_maintenance(node: str, since: float, marks: Iterable[Mark]) -> bool:
+    """Whether its operator took it out just then, by a mark that says so: they know."""
+    return any(
+        mark.event == "operator" and mark.label == "maintenance" and mark.node == node
+        and abs(since - mark.at) <= DISRUPTION_SECONDS
+        for mark in marks
+    )  # fmt: skip
+
+
+def left_out(
+    farm: Farm, layer: str, samples: Sequence[Sample], end: float, marks: Sequence[Mark] = ()
+) -> list[tuple[float, str]]:
     """A node that is out at the end while Nagios shows nothing critical of it: nobody was called."""
     critical: dict[tuple[str, str], bool] = {}
     for sample in samples:
@@ -87,6 +98,8 @@ def left_out(farm: Farm, layer: str, samples: Sequence[Sample], end: float) -> l
     for node in farm.layers[layer]:
         spans = out_spans(node, samples, farm.balancers.get(layer, ()))
         called = any(bad and (host == node or node in service) for (host, service), bad in critical.items())
-        if spans and spans[-1][1] == FOREVER and not called and end - spans[-1][0] > DISRUPTION_SECONDS:
+        if not spans or spans[-1][1] != FOREVER or in_maintenance(node, spans[-1][0], marks):
+            continue
+        if not called and end - spans[-1][0] > DISRUPTION_SECONDS:
             found.append((min(spans[-1][0], end), f"{node} was left out and nobody was called"))
     return found

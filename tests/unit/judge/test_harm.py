@@ -95,3 +95,17 @@ def test_a_node_left_out_with_nobody_called(
 
 def test_a_node_just_taken_out_at_the_end_is_not_left_out() -> None:
     assert what([ILL], [*looks(0, 58), *looks(58, 60, ei1="DRAIN")]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "expected"),
+    [
+        ("its operator put it there", Mark(20, "operator", "ei1", "maintenance"), 0),
+        ("its operator put another one there", Mark(20, "operator", "ei2", "maintenance"), 1),
+        ("its operator only restarted it", Mark(20, "operator", "ei1", "restart"), 1),
+        ("it went out long after that", Mark(5, "operator", "ei1", "maintenance"), 1),
+    ],
+)
+def test_a_node_in_its_operators_maintenance_is_not_left_out(name: str, mark: Mark, expected: int) -> None:
+    samples = [*looks(0, 20), *looks(20, 60, ei1="MAINT")]
+    assert what([mark], samples) == ["ei1 was left out and nobody was called"] * expected, name
