@@ -33,6 +33,8 @@ _DRAIN = 0x18
 _OPERATIONAL = ("stopped", "starting", "running", "stopping")
 _CHECK_CONFIGURED = 0x02  # bit of srv_check_state
 _PASSED = ("L4OK", "L6OK", "L7OK")
+# What HAProxy counts from its start on, under its own names ("show stat" in its management guide).
+COUNTERS = ("stot", "econ", "eresp", "hrsp_5xx", "cli_abrt", "srv_abrt", "wretr", "wredis")
 
 
 def admin_flags(mask: int) -> list[str]:
@@ -118,6 +120,32 @@ def merge_backends(stats: list[dict[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
+def merge_counters(states: list[dict[str, str]], stats: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What each server and each backend as a whole (``server`` is empty) has counted.
+
+    The backend's own row is no sum of its servers' rows: it also has what no server was there for. A counter that a
+    row does not have (5xx of a backend in mode tcp) is left out, since 0 would be a claim.
+    """
+    places = {(row["be_name"], row["srv_name"]): row for row in states}
+    rows = []
+    for stat in stats:
+        place = places.get((stat["pxname"], stat["svname"]))
+        whole = stat["svname"] == "BACKEND"
+        if not whole and place is None:
+            continue  # a frontend
+        rows.append(
+            {
+                "backend": stat["pxname"],
+                "server": "" if whole or place is None else stat["svname"],
+                "address": "" if whole or place is None else place.get("srv_addr", "-"),
+                "port": 0 if whole or place is None else _number(place.get("srv_port")),
+                "mode": stat.get("mode") or "",
+                "counters": {name: int(stat[name]) for name in COUNTERS if (stat.get(name) or "").isdecimal()},
+            }
+        )
+    return rows
+
+
 def serves(server: dict[str, Any]) -> bool:
     """Whether HAProxy sends new requests to this server now."""
     return bool(
@@ -187,16 +215,26 @@ class Haproxy:
             "version": info.get("Version", ""),
             "pid": _number(info["Pid"]),
             "uptime_seconds": _number(info["Uptime_sec"]),
+            "started_at": _number(info.get("Start_time_sec")) or None,
         }
 
-    def read(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """All servers and all backends."""
+    def look(self) -> dict[str, Any]:
+        """The process, with all servers, all backends and what they have counted."""
+        found = self.info()
         stats = parse_stat(self.ask("show stat"))
-        return merge_servers(parse_servers_state(self.ask("show servers state")), stats), merge_backends(stats)
+        states = parse_servers_state(self.ask("show servers state"))
+        return {
+            **found,
+            "at": time.time(),
+            "servers": merge_servers(states, stats),
+            "backends": merge_backends(stats),
+            "counters": merge_counters(states, stats),
+        }
 
     def servers(self) -> list[dict[str, Any]]:
         """All servers of all backends."""
-        return self.read()[0]
+        stats = parse_stat(self.ask("show stat"))
+        return merge_servers(parse_servers_state(self.ask("show servers state")), stats)
 
     def set_state(self, backend: str, server: str, state: str) -> None:
         """Make a server ready, drain or maint; success is HAProxy's silence and nothing else."""

@@ -73,9 +73,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_view 
 def read_balancer(asked: dict[str, Any]) -> dict[str, Any]:
     """As ``lb_member_info``."""
     haproxy, holds = Haproxy(asked.get("socket") or "/run/haproxy/admin.sock", 3.0), Holds()
-    info = haproxy.info()
+    info = haproxy.look()
     info["boot_id"] = boot_id()
-    info["servers"], info["backends"] = haproxy.read()
     for server in info["servers"]:
         server["hold"] = describe(holds.read(resource(server)))
     return {"balancer": info}

@@ -160,6 +160,12 @@ at:
   description: When the state was verified, in seconds since the epoch.
   returned: success
   type: float
+balancer:
+  description:
+    - The process of HAProxy and what it has counted in the member's backends, read when all else was done, as
+      M(selfheal.cluster.lb_member_info) returns it.
+  returned: success, unless in check mode, or if HAProxy did not say
+  type: dict
 reason:
   description:
     - Why it was refused or failed.
@@ -189,6 +195,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy_member i
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import (
     Holds,
+    boot_id,
 )
 
 ARGUMENTS = {
@@ -216,6 +223,17 @@ def _wish(params: dict[str, Any]) -> Wish:
     return Wish(addresses=resolve(params["address"]), **{name: params[name] for name in taken + waits})
 
 
+def _counted(haproxy: Haproxy, backends: set[str]) -> dict[str, Any]:
+    """What HAProxy has counted in these backends. The act is done and verified: this may not make it a failure."""
+    try:
+        found = haproxy.look()
+    except SelfhealError:
+        return {}
+    counters = [row for row in found["counters"] if row["backend"] in backends]
+    process = {key: found[key] for key in ("version", "pid", "uptime_seconds", "started_at", "at")}
+    return {"balancer": {**process, "boot_id": boot_id(), "counters": counters}}
+
+
 def main() -> None:
     """Arguments in, one call, result out."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
@@ -229,6 +247,7 @@ def main() -> None:
             result.update(drain_seconds=0.0, left_sessions=0, check_rounds_seconds=0.0, at=time.time())
         else:
             result = member.apply(wish)
+            result.update(_counted(haproxy, {server["backend"] for server in result["before"]}))
     except SelfhealError as exc:
         module.fail_json(msg=str(exc), reason=exc.reason)
     module.exit_json(

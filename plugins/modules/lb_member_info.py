@@ -72,9 +72,17 @@ balancer:
       description: Seconds since HAProxy was started or reloaded.
       type: int
       returned: success
+    started_at:
+      description: When this process of HAProxy was started, in seconds since the epoch; V(null) where it does not say.
+      type: int
+      returned: success
     boot_id:
       description: Identity of this boot of the machine.
       type: str
+      returned: success
+    at:
+      description: When it was read, in seconds since the epoch by this machine's clock.
+      type: float
       returned: success
     servers:
       description: The servers of all backends, with check, sessions, queue and hold.
@@ -105,6 +113,29 @@ balancer:
         - name: be_ei
           queue: 0
           sessions: 3
+    counters:
+      description:
+        - What this process of HAProxy has counted since its start, for each server and, where C(server) is empty, for
+          each backend as a whole. The backend also counts what no server was there for.
+        - The names are those of C(show stat). What a row does not have, like 5xx in mode tcp, is left out.
+      type: list
+      elements: dict
+      returned: success
+      sample:
+        - backend: be_ei
+          server: ei1
+          address: 10.0.0.21
+          port: 8280
+          mode: http
+          counters:
+            stot: 1204
+            econ: 0
+            eresp: 2
+            hrsp_5xx: 2
+            cli_abrt: 0
+            srv_abrt: 1
+            wretr: 0
+            wredis: 0
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -138,15 +169,14 @@ def main() -> None:
     haproxy = Haproxy(module.params["socket"], module.params["timeout"])
     holds = Holds(module.params["state_dir"])
     try:
-        info = haproxy.info()
-        servers, backends = haproxy.read()
-        for server in servers:
+        info = haproxy.look()
+        for server in info["servers"]:
             server["hold"] = describe(holds.read(resource(server)))
     except SelfhealError as exc:
         module.fail_json(msg=str(exc), reason=exc.reason)
     info["boot_id"] = boot_id()
-    info["servers"] = [server for server in servers if wanted in ("", server["backend"])]
-    info["backends"] = [backend for backend in backends if wanted in ("", backend["name"])]
+    for name, key in (("servers", "backend"), ("backends", "name"), ("counters", "backend")):
+        info[name] = [row for row in info[name] if wanted in ("", row[key])]
     module.exit_json(changed=False, balancer=info)
 
 

@@ -15,6 +15,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy import H
 from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy_member import Member, Wish, decide, matching
 from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy_state import held_lines
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Hold, Holds
+from ansible_collections.selfheal.cluster.plugins.modules.lb_member import _counted
 
 Server = dict[str, Any]
 
@@ -326,3 +327,7 @@ def test_the_state_file_has_the_held_members_only() -> None:
 @pytest.mark.parametrize("text", ["", "garbage", "1\n"])
 def test_without_holds_or_with_a_broken_file_the_state_file_is_empty(text: str) -> None:
     assert held_lines(text, ["haproxy:be_ei/ei2"]) == "1\n"
+
+
+def test_counters_that_cannot_be_read_do_not_make_an_act_a_failure(tmp_path: Path) -> None:
+    assert _counted(Haproxy(str(tmp_path / "none.sock")), {"be_ei"}) == {}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,32 @@ def test_a_server_that_serves() -> None:
 )
 def test_what_differs_between_servers(name: str, key: str, value: object) -> None:
     assert servers()[name][key] == value
+
+
+def counters(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the recorded farm has counted, with some fields of some rows changed."""
+    stats = _haproxy.parse_stat(recorded("stat.csv"))
+    for row in stats:
+        row.update(changes.get(f"{row['pxname']}__{row['svname']}", {}))
+    merged = _haproxy.merge_counters(_haproxy.parse_servers_state(recorded("servers_state.txt")), stats)
+    assert len({(row["backend"], row["server"]) for row in merged}) == len(merged)
+    return {f"{row['backend']}/{row['server']}": row for row in merged}
+
+
+def test_counters_of_servers_and_of_whole_backends_but_not_of_frontends() -> None:
+    found = counters(be_ei__ei1={"stot": "1204", "econ": "1", "wredis": "1"}, be_ei__BACKEND={"hrsp_5xx": "3"})
+    assert sorted(found) == sorted([*servers(), "be_ei/", "be_two/"])
+    assert found["be_ei/ei1"] == {
+        "backend": "be_ei", "server": "ei1", "address": "127.0.0.1", "port": 18281, "mode": "http",
+        "counters": {"stot": 1204, "econ": 1, "eresp": 0, "hrsp_5xx": 0, "cli_abrt": 0, "srv_abrt": 0, "wretr": 0,
+                     "wredis": 1},
+    }  # fmt: skip
+    assert found["be_ei/"]["server"] == "" and found["be_ei/"]["counters"]["hrsp_5xx"] == 3
+
+
+def test_a_counter_that_a_row_does_not_have_is_left_out_and_not_0() -> None:
+    found = counters(be_ei__ei1={"hrsp_5xx": "", "econ": "-1", "eresp": "x", "wretr": None})  # None: a short line
+    assert sorted(found["be_ei/ei1"]["counters"]) == ["cli_abrt", "srv_abrt", "stot", "wredis"]
 
 
 def test_backends() -> None:
