@@ -76,6 +76,8 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
         seen["members"] = {host: {"address": address} for host, address in state["addresses"].items()}
         pairs = state["watched"]["pairs"]
         seen["keepalived"] = {host: _part(_registered(hostvars, host, "selfheal_seen"), "keepalived") for host in pairs}
+        serving = state["watched"]["balancers"]
+        seen["balancers"] = {host: _part(_registered(hostvars, host, "selfheal_seen"), "balancer") for host in serving}
     elif step == "release":
         seen["release"] = {keeper: variables.get("selfheal_release") or {}}
     else:

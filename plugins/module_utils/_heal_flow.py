@@ -11,7 +11,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_pair, _heal_pool
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt, _heal_pair, _heal_pool
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
@@ -63,10 +63,12 @@ def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], no
     elif not fresh["hosts_before"].get(_PLAY_OF.get(step, step)):
         return dict(state)  # this play had no hosts: whatever was decided before still holds
     else:
+        _felt.note(fresh, seen, now)
         _lease_word(fresh, step, seen)
         getattr(STRATEGIES[fresh["strategy"]], "after_" + step)(fresh, seen, now)
         if step == "drain":
             _may_restart(fresh, seen, now)
+    fresh["felt"] = _felt.told(fresh)
     compose(fresh)
     fresh["detail"] = detail(fresh)
     return fresh
@@ -112,7 +114,10 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
         state["status"] = "checked"
         return
     state["status"] = "acting"
-    for host in plan.get("skipped_balancers") or []:
+    serving = state["balancers"] if state["kind"] == "pool" else [state["node"], state["peer"]]
+    skipped = list(plan.get("skipped_balancers") or [])
+    _felt.begin(state, seen.get("balancers") or {}, [*serving, *skipped], now)
+    for host in skipped:
         problem(state, f"balancer {host} is proven down: it is owed this hold when it comes back")
     if plan.get("resume"):
         state["said"] = "goes on with an interrupted heal"
@@ -154,7 +159,17 @@ def _may_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 def detail(state: State) -> Dict[str, Any]:
     """What the journal keeps of a heal besides its outcome."""
-    keys = ("phases", "problems", "traffic_safe_at", "restored_at", "home_at", "unverified", "started_at", "restart")
+    keys = (
+        "phases",
+        "problems",
+        "traffic_safe_at",
+        "restored_at",
+        "home_at",
+        "unverified",
+        "started_at",
+        "restart",
+        "felt",
+    )
     return {key: state.get(key) for key in keys}
 
 

@@ -9,6 +9,8 @@ import os
 import tempfile
 from typing import Any, Dict, List, Mapping
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt
+
 # Keys of the state that programs may read; the rest is the controller's own business.
 PUBLIC = (
     "node",
@@ -41,6 +43,7 @@ PUBLIC = (
     "decision_id",
     "restart",
     "parked",
+    "felt",
 )
 HUMAN = {
     "healed": "healed and verified",
@@ -118,6 +121,7 @@ def _summary(state: Mapping[str, Any]) -> List[str]:
     ):
         if state.get(key):
             out.append(f"selfheal    {label:<20} after {state[key] - state['started_at']:5.1f} s")
+    out += [f"selfheal    {text}" for text in _felt.words(state.get("felt"), state["node"])]
     return out + [f"selfheal    {text}" for text in state.get("problems", [])]
 
 

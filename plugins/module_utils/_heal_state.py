@@ -75,6 +75,8 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "traffic_safe_at": None,
         "restored_at": None,
         "home_at": None,
+        "counted": {"hosts": [], "before": {}, "after": {}},
+        "felt": None,
         "unverified": False,
         "problems": [],
         "said": "",

@@ -62,6 +62,14 @@ phases:
   type: list
   elements: dict
   returned: success
+felt:
+  description:
+    - What clients felt up to now by the balancers' counters; null where no balancer counts for the layer.
+    - C(total), C(backends) and C(node) are differences of HAProxy's counters since the plan was made, summed over
+      C(balancers), with C(begin) and C(end) and the C(phases) between; C(gaps) are the balancers that are not counted
+      or not to the end, with the reason.
+  type: dict
+  returned: success
 problems:
   description: What a human has to know.
   type: list

@@ -30,3 +30,14 @@ def test_before_the_restart_it_is_what_localhost_was_told() -> None:
 def test_the_restart_extends_no_lease() -> None:
     variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": LOST}
     assert _seen(pool_heal(), "restart", variables)["lease"] == {"monitor": {}}
+
+
+def test_the_plan_comes_with_what_the_balancers_counted_then() -> None:
+    """And one that was not reached, or whose HAProxy did not answer, gives no reading."""
+    state = {**pool_heal(), "addresses": {}, "watched": {"balancers": ["lb1", "lb2", "lb3"], "pairs": []}}
+    counted = {"balancer": {"pid": 7, "counters": []}, "machine_id": "m"}
+    mute = {"failed": True, "msg": "no socket"}
+    lost = {"unreachable": True, "msg": "no route"}
+    hostvars = {"lb1": {"selfheal_seen": {"seen": {"balancer": counted}}},
+                "lb2": {"selfheal_seen": {"seen": {"balancer": mute}}}, "lb3": {"selfheal_seen": lost}}  # fmt: skip
+    assert _seen(state, "plan", {"hostvars": hostvars})["balancers"] == {"lb1": counted, "lb2": mute, "lb3": lost}
