@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt as felt
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from selfheal_cluster.view import incident_id, phase_words
@@ -161,7 +162,7 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
             under_way(out, title, now)
             continue
         _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
-        for line in moments_of(attempt):
+        for line in moments_of(attempt) + felt.words((attempt.get("detail") or {}).get("felt"), str(head.get("node"))):
             say(out, "  " + clean(line, 300))
     for row in running:
         if not row.get("attempt"):

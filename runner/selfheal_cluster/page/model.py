@@ -18,6 +18,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons 
 from selfheal_cluster.page.data import Row, number, part, rows, texts
 from selfheal_cluster.page.drawing import bar, span
 from selfheal_cluster.page.duty import duties, verdict
+from selfheal_cluster.page.felt import counted
 from selfheal_cluster.page.judge import figures_of
 from selfheal_cluster.page.style import STYLE
 from selfheal_cluster.view import phase_words
@@ -69,6 +70,7 @@ def model(data: Mapping[str, Any]) -> dict[str, Any]:
         "balancers": balancers(told),
         "pairs": pairs(basis),
         "judge": figures_of(part(data.get("judge"))),
+        "felt": [one for row in attempts if (one := counted(row, head.get("node")))],
         "evidence": [(row.get("folder"), row.get("file"), row.get("bytes")) for row in rows(data.get("evidence"))],
         **healer(data),
         "words": [

@@ -206,7 +206,7 @@ def test_lines_to_copy_are_never_wrapped(selfheal: Call, ansible: Ansible) -> No
     assert '        |     file "/var/lib/selfheal/keepalived/VI_ext"' in lines
 
 
-JOURNAL = {
+JOURNAL: dict[str, Any] = {
     "present": True, "host": "monitor", "error": "", "paused": False, "leases": [],
     "incidents": [
         {"incident": "I-1", "node": "ei1", "layer": "ei", "opened_at": 1000.0, "outcome": "healed"},
@@ -216,7 +216,11 @@ JOURNAL = {
     "attempts": [{"incident": "I-1", "attempt": 1, "at": 1001.0, "outcome": "healed", "detail": {
         "phases": [{"name": "confirm", "started": 1000.0, "ended": 1001.5},
                    {"name": "shift", "started": 1001.5, "ended": 1002.0}],
-        "traffic_safe_at": 1002.0, "restored_at": 1009.0, "home_at": None, "problems": ["a problem\x1b[2J"]}}],
+        "traffic_safe_at": 1002.0, "restored_at": 1009.0, "home_at": None, "problems": ["a problem\x1b[2J"],
+        "felt": {"balancers": ["extlb1"], "begin": 1000.5, "end": 1010.0, "phases": ["confirm", "soak"], "tcp": False,
+                 "total": {"stot": 1204, "econ": 0, "eresp": 2, "hrsp_5xx": 0, "cli_abrt": 1, "wretr": 0},
+                 "backends": [], "node": {"stot": 31, "econ": 0, "eresp": 2, "hrsp_5xx": 0},
+                 "gaps": [{"balancer": "extlb2\x1b[2J", "reason": "restarted"}]}}}],
     "phases": [{"incident": "I-1", "attempt": 1, "phase": "confirm", "at": 1001.0, "seconds": 1.0}],
 }  # fmt: skip
 
@@ -236,6 +240,15 @@ def test_show_one_incident(selfheal: Call, ansible: Ansible) -> None:
                   "redundancy restored after 9.0 s", "a problem\\x1b[2J"):  # fmt: skip
         assert words in said, words
     assert "home" not in said
+    for words in (
+        "clients, by the balancers' counters: 1,204 requests, 0 failed connections, 2 failed responses, 0 5xx, "
+        "1 aborted by a client (from confirm to soak, 9.5 s)",
+        "of these at ei1: 31 requests, 0 failed connections, 2 failed responses, 0 5xx",
+        "extlb2\\x1b[2J is not counted: it was restarted or reloaded",
+    ):
+        assert words in said, words
+    felt = JOURNAL["attempts"][0]["detail"]["felt"]
+    assert json.loads(selfheal("show", "I-1", "--json").stdout)["attempts"][0]["detail"]["felt"] == felt
     missing = selfheal("show", "I-11")
     assert missing.exit_code == 2
     assert "did you mean I-1?" in missing.stderr

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy import COUNTERS
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_healer import begin_run
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import release
@@ -66,6 +67,9 @@ def left_out(_folder: Path) -> dict[str, Any]:
     data["incident"]["reasons"] = [LONG]
     data["decisions"][0]["summary"] = LONG
     data["words"][0]["reason"] = LONG
+    felt = data["attempts"][0]["detail"]["felt"]
+    felt["backends"][0] = {"backend": LONG, "counters": dict.fromkeys(COUNTERS, 1234567)}
+    felt["gaps"][0]["balancer"] = LONG
     return data
 
 

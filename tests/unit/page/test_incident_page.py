@@ -47,6 +47,14 @@ def whole() -> dict[str, Any]:
         "pair": {"extlb1": {"instance": {"state": "MASTER", "address_present": True}, "service": {"ok": True},
                             "members_up": 3}},
     }  # fmt: skip
+    felt = {
+        "balancers": ["extlb1", "extlb3"], "begin": 1000.0, "end": 1011.5, "phases": ["confirm", "soak"], "tcp": False,
+        "total": {"stot": 12345, "econ": 2, "eresp": 6}, "node": {"stot": 77, "econ": 1, "eresp": 4},
+        "backends": [{"backend": "be_ei", "counters": {"stot": 12340, "econ": 1, "eresp": 6}},
+                     {"backend": "be_two", "counters": {"stot": 5, "econ": 1}}],
+        "gaps": [{"balancer": "extlb2", "reason": "restarted"},
+                 {"balancer": "extlb3", "reason": "ended", "phase": "readmit"}],
+    }  # fmt: skip
     phases = [("confirm", 1000.0, 1001.5), ("shift", 1001.5, 1002.0), ("soak", 1002.0, 1012.0)]
     return {
         "incident": {"incident": "I-1", "node": "ei1", "layer": "ei", "illness": "resource", "state": "open",
@@ -59,7 +67,7 @@ def whole() -> dict[str, Any]:
                       "epoch": 7, "reason": "drill", "owner": {"user": "anna", "host": "desk"}, "detail": {
                           "phases": [{"name": n, "started": a, "ended": b} for n, a, b in phases],
                           "traffic_safe_at": 1002.0, "restored_at": None, "problems": ["the check stayed red"],
-                          "unverified": False}}],
+                          "unverified": False, "felt": felt}}],
         "phases": [], "leases": [],
         "words": [{"at": 1013.0, "word": "take", "by": "bob@desk", "reason": "I look"}],
         "alerts": [{"at": 989.0, "service": "memory", "state": "CRITICAL", "type": "HARD", "attempt": 3,
@@ -87,6 +95,36 @@ def test_everything_is_on_the_page() -> None:
         assert words in text, words
     assert text.index("faulty memory") < text.index("ok http"), "the worst reading comes first"
     assert text.index("refused (mode act)") < text.index("admitted (mode act)"), "in the order of time"
+
+
+def test_what_clients_felt_by_the_balancers_counters() -> None:
+    data = whole()
+    text = " ".join(" ".join(read(incident_page(data)).text).split())
+    for words in (
+        "By the balancers' counters, during attempt 1", "As counted by extlb1, extlb3 from confirm to soak, in 11.5 s:",
+        "requests failed connections failed responses in all 12,345 2 6 backend be_ei 12,340 1 6 "
+        "backend be_two 5 1 - of these at ei1 77 1 4",
+        "extlb2 is not counted: it was restarted or reloaded", "extlb3 is counted only until readmit",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "aborted by" not in text, "a counter that no row has"
+    felt = data["attempts"][0]["detail"]["felt"]
+    felt["backends"].pop()
+    felt["gaps"].clear()
+    text = " ".join(read(incident_page(data)).text)
+    assert "in all" not in text and "backend be_ei" in text, "one backend is all there is"
+    felt.update(total=None, node=None, backends=[], balancers=[])
+    assert "Not known." in " ".join(read(incident_page(data)).text)
+
+
+def test_a_heal_of_a_version_that_did_not_count_has_its_page_as_before() -> None:
+    data = whole()
+    del data["judge"]
+    assert "Nobody counted at the clients." in " ".join(read(incident_page(data)).text)
+    del data["attempts"][0]["detail"]["felt"]
+    text = " ".join(read(incident_page(data)).text)
+    assert "Nobody counted at the clients; what follows is what the balancers said" in text
+    assert "By the balancers' counters" not in text
 
 
 def test_it_opens_offline_and_runs_nothing() -> None:
