@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _felt as felt
-from tests.integration.haproxy.harness import Balancer, Load, wait_for
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import new_state
+from tests.integration.haproxy.harness import REPO, Balancer, Load, wait_for
+from tests.unit.heal.farm import plan_of
 
 pytestmark = pytest.mark.network
 
@@ -100,3 +107,68 @@ def test_an_act_tells_what_was_counted_in_the_members_backends(balancer: Balance
     assert {row["backend"] for row in done["balancer"]["counters"]} == {"be_ei", "be_two"}
     assert done["balancer"]["pid"] == balancer.pid() and done["balancer"]["boot_id"]
     assert "servers" not in done["balancer"]
+
+
+# The plays of a heal that only read, with the steps between them; what acts would write holds on this machine.
+PLAYS = """
+- hosts: lb1
+  gather_facts: false
+  tasks:
+    - selfheal.cluster.heal_observe: {balancer: {socket: "{{ selfheal_socket }}"}}
+      register: selfheal_seen
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.set_fact:
+        selfheal_heal: "{{ lookup('ansible.builtin.file', 'state.json') | from_json }}"
+        selfheal_plan: "{{ lookup('ansible.builtin.file', 'plan.json') | from_json }}"
+    - selfheal.cluster.heal_step: {step: plan}
+      register: selfheal_heal
+    - ansible.builtin.set_fact:
+        selfheal_heal: "{{ selfheal_heal | combine(soaking, recursive=true) }}"
+      vars:
+        soaking: {phase: soak, hosts: {soak: [lb1]}, done: {shift: [lb1], readmit: [lb1]}}
+- hosts: lb1
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: selfheal.cluster.lb_detach, tasks_from: soak, rolespec_validate: false}
+      vars:
+        lb_detach_heal: "{{ hostvars['localhost'].selfheal_heal }}"
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - selfheal.cluster.heal_step: {step: soak}
+      register: selfheal_heal
+    - ansible.builtin.copy: {content: "{{ selfheal_heal.detail | to_json }}", dest: detail.json, mode: "0600"}
+"""
+
+
+def test_through_the_plays_of_a_heal(balancer: Balancer, tmp_path: Path) -> None:
+    """From the module on the balancer through host variables and steps into what the journal is given."""
+    plan = plan_of(balancers=["lb1"])
+    plan["policy"] = {**plan["policy"], "port": balancer.members[0].port}
+    plan["policy"]["limits"] = {**plan["policy"]["limits"], "soak_seconds": 1}
+    state = new_state(0.0, "ei1", "", "") | {
+        "journal_host": "monitor", "watched": {"balancers": ["lb1"], "pairs": []}, "addresses": {"ei1": "127.0.0.1"},
+    }  # fmt: skip
+    for name, content in {"state.json": json.dumps(state), "plan.json": json.dumps(plan), "play.yml": PLAYS}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    host = f"lb1 ansible_connection=local ansible_python_interpreter={sys.executable}"
+    (tmp_path / "inventory").write_text(f"{host} selfheal_socket={balancer.folder}/admin.sock\n", encoding="utf-8")
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "SELFHEAL_"))}
+    with Load(balancer.port) as load:
+        load.more(20)
+        before = load.sent
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventory", "play.yml"],
+            env={**clean, "ANSIBLE_COLLECTIONS_PATH": str(REPO / ".dev"), "ANSIBLE_NOCOLOR": "1"},
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        meanwhile = load.sent - before
+    assert done.returncode == 0, done.stdout + done.stderr
+    detail = json.loads((tmp_path / "detail.json").read_text(encoding="utf-8"))
+    assert detail["felt"]["balancers"] == ["lb1"] and detail["felt"]["gaps"] == [], detail
+    assert 0 < detail["felt"]["total"]["stot"] <= meanwhile + 10  # a few are under way at either end
+    assert detail["felt"]["total"]["hrsp_5xx"] == 0 and load.failures == []
+    assert 0 < detail["felt"]["node"]["stot"] < detail["felt"]["total"]["stot"]
+    assert detail["felt"]["phases"] == ["confirm", "soak"]
