@@ -205,12 +205,8 @@ def _hold_against_each_other(sheet: Sheet) -> None:
     if not sheet.doubts:
         return
     # A VRRP daemon that runs is no answer to clients, and one that is dead is no service that fails them.
-    answers = any(
-        gauge.kind == "service" and gauge.read == "state" and not gauge.vrrp for gauge in sheet.fine.values()
-    )
-    failing = any(
-        item.kind == "service" and item.verdict == "faulty" and not item.gauge.vrrp for item in sheet.doubts
-    )
+    answers = any(gauge.kind == "service" and gauge.read == "state" and not gauge.vrrp for gauge in sheet.fine.values())
+    failing = any(item.kind == "service" and item.verdict == "faulty" and not item.gauge.vrrp for item in sheet.doubts)
     away = any(item.trouble == "unreachable" for item in sheet.doubts)
     starved = any(item.trouble == "starved" for item in sheet.doubts)
     for item in sheet.doubts:

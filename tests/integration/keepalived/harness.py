@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +112,14 @@ class Machine:
             self.daemon.terminate()
             self.daemon.wait(10)
             self.daemon = None
+
+    def kill(self) -> None:
+        """Kill all processes of keepalived at once, as the lab's fault does; its address stays behind."""
+        assert self.daemon is not None
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        self.daemon.wait(10)
+        self.daemon = None
 
     def close(self) -> None:
         """End everything that was started here."""
