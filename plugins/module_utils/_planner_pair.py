@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import BOOT_INCIDENT
+from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import STATES
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds, vrrp_only
 
 Seen = Mapping[str, Any]
-LIVING = ("INIT", "BACKUP", "MASTER", "FAULT")  # states in which keepalived answers
 
 
 def check(case: Case) -> Dict[str, Any]:
@@ -165,7 +165,7 @@ def _active_peer(case: Case, peer: str, mine: Seen, other: Seen) -> None:
     """The target is the standby already: nothing moves, but the other node must carry on alone."""
     if not other.get("running"):
         case.refuse("peer_unreachable", "keepalived does not run on %s" % peer)
-    if _instance(mine).get("state") not in LIVING and not _instance(other).get("track_file"):
+    if _instance(mine).get("state") not in STATES and not _instance(other).get("track_file"):
         # It cannot promise to leave the address alone, so the peer has to keep it by its own offset.
         case.refuse("no_track_file", "the instance %s of %s follows no track file" % (case.policy["instance"], peer))
     _peer_holds(case, peer, _instance(other))
