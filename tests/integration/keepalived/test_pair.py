@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -179,3 +181,24 @@ def test_a_different_configuration_does_not_compare(pair: Pair) -> None:
     pair.configure(two={"extra": "down_timer_adverts 3"})
     pair.start()
     assert pair.one.info()["comparable"] != pair.two.info()["comparable"]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_frozen_master_wakes_with_the_address_and_only_a_hold_of_its_peer_takes_it_off(
+    pair: Pair, held: bool
+) -> None:
+    pair.start()
+    frozen = pair.one.processes()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(pair.two.has_vip)
+        assert only(pair.one.info(timeout=0.3))["state"] == "UNKNOWN"
+        if held:
+            assert pair.two.hold(mode="peer")["after"]["state"] == "MASTER"
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    loser = pair.one if held else pair.two
+    wait_for(lambda: pair.two.has_vip() is held and not loser.has_vip())
+    assert pair.one.has_vip() is not held
