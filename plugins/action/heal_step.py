@@ -18,7 +18,7 @@ from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_ca
 
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
 # Plays with more than one task: what they registered besides.
-ALSO = {"verify": ("members",), "pay": ("unpark",), "soak": ("home",)}
+ALSO = {"drain": ("dropped",), "restart": ("daemon",), "verify": ("members",), "pay": ("unpark",), "soak": ("home",)}
 EXTENDS = ("verify", "readmit", "soak")  # steps whose play extends the lease on the journal's host
 SPEC = {"step": {"type": "str", "required": True, "choices": list(flow.STEPS)}}
 

@@ -204,8 +204,9 @@ def _hold_against_each_other(sheet: Sheet) -> None:
     """Readings of one node that explain or contradict each other."""
     if not sheet.doubts:
         return
-    answers = any(gauge.kind == "service" and gauge.read == "state" for gauge in sheet.fine.values())
-    failing = any(item.kind == "service" and item.verdict == "faulty" for item in sheet.doubts)
+    # A VRRP daemon that runs is no answer to clients, and one that is dead is no service that fails them.
+    answers = any(gauge.kind == "service" and gauge.read == "state" and not gauge.vrrp for gauge in sheet.fine.values())
+    failing = any(item.kind == "service" and item.verdict == "faulty" and not item.gauge.vrrp for item in sheet.doubts)
     away = any(item.trouble == "unreachable" for item in sheet.doubts)
     starved = any(item.trouble == "starved" for item in sheet.doubts)
     for item in sheet.doubts:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""The gauges of a layer that writes none: memory, CPU, disk, network and HTTP as stock checks report them.
+"""The gauges of a layer that writes none: memory, CPU, disk, network, HTTP and keepalived as stock checks report them.
 
 ``docs/gauges.md`` explains each. They carry ``required: false``: a gauge whose check no node of the layer has does
 not apply there. A node that lacks what its twins have is unknown. The times and losses beside ping and HTTP are
@@ -150,5 +150,13 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "load": True,
         "required": False,
         "optional": True,
+    },
+    {
+        "name": "keepalived",
+        "service": ["keepalived", "keepalived *", "vrrp", "vrrp *"],
+        "read": "state",
+        "kind": "service",
+        "vrrp": True,
+        "required": False,
     },
 ]

@@ -32,6 +32,7 @@ _GAUGE_KEYS = (
     "count",
     "load",
     "traffic",
+    "vrrp",
     "required",
     "optional",
     "settle_seconds",
@@ -64,6 +65,7 @@ class Gauge(NamedTuple):
 
     ``required``: unknown where no service gives it a reading, even if no node of the layer has such a service.
     ``optional``: a healthy probe without this number is silent instead of unknown, for numbers beside a state.
+    ``vrrp``: it looks at the VRRP daemon of a pair's node, and says nothing about the service that clients reach.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Gauge(NamedTuple):
     of: int
     load: bool
     traffic: bool
+    vrrp: bool
     required: bool
     optional: bool
     settle_seconds: float
@@ -126,6 +129,7 @@ def _gauge(entry: Any, at: str) -> Gauge:
         of=of,
         load=_flag(entry, "load", at, read == "value" and kind == "resource"),
         traffic=_flag(entry, "traffic", at, False),
+        vrrp=_flag(entry, "vrrp", at, False),
         required=_flag(entry, "required", at, True),
         optional=_flag(entry, "optional", at, False),
         settle_seconds=_number(entry, "settle_seconds", at, 0.0, least=0.0),

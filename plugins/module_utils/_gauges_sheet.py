@@ -129,4 +129,5 @@ def record(
         "age_seconds": None if at is None else now - at,
         "verdict": verdict,
         **({"traffic": True} if gauge.traffic else {}),
+        **({"vrrp": True} if gauge.vrrp else {}),
     }

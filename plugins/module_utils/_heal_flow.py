@@ -24,6 +24,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     step_of,
     verdict,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_proof import UNIT as KEEPALIVED
 
 STRATEGIES: Dict[str, ModuleType] = {"lb_detach": _heal_pool, "keepalived_failover": _heal_pair}
 STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "pay", "readmit", "soak", "again", "undo", "release")
@@ -32,7 +33,20 @@ STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "pay", "readmit"
 _PLAY_OF = {"drain": "drain", "restart": "restart"}
 
 PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak")
-_FROM_PLAN = ("node", "layer", "incident", "attempt", "epoch", "strategy", "min_up", "deadlines", "balancers", "peer")
+_FROM_PLAN = (
+    "node",
+    "layer",
+    "incident",
+    "attempt",
+    "epoch",
+    "strategy",
+    "min_up",
+    "deadlines",
+    "balancers",
+    "peer",
+    "dead",
+    "leftover",
+)
 _FROM_POLICY = (
     "kind",
     "service",
@@ -108,6 +122,8 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
     state["restarted_before"] = (plan.get("resume") or {}).get("phase") in ("restart", "verify", "readmit", "soak")
     state["restart_kind"] = str(rung.get("kind") or "service")
+    # A dead keepalived is started besides, or alone; then the service is left running.
+    state["restart_service"] = "" if rung.get("service") == KEEPALIVED else state["service"]
     state["planned"] = list(plan.get("phases") or PHASES)
     state["drain_seconds"] = state["limits"]["drain_seconds"]
     if plan.get("check_mode"):

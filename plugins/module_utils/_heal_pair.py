@@ -3,7 +3,9 @@
 """Move the address, restart, go home: the steps of a heal in a pair, as pure functions.
 
 If the active node is ill, a hold on its proven standby (``peer``) draws the address away without touching the ill
-node. If the standby is ill, a ``soft`` hold of its own keeps the address from coming while it restarts.
+node. If the standby is ill, a ``soft`` hold of its own keeps the address from coming while it restarts. A node whose
+keepalived does not answer can promise nothing, so its peer keeps the address, which it has already; and if a dead
+keepalived left the address behind, that is taken off the node before anything is restarted.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     take_part,
     verdict,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import BOOT_INCIDENT
+from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import STATES
 
 PARKED = ("never", "window")  # home policies under which the address stays where it is
 
@@ -39,20 +43,25 @@ def instance_of(answer: Optional[Mapping[str, Any]], name: str) -> Dict[str, Any
 
 
 def role_of(state: State, answers: Results) -> str:
-    """``active`` if the ill node has the address, or had it before this incident moved it; else ``standby``."""
+    """``standby`` if the ill node does not have the address and its keepalived can promise to leave it alone.
+
+    Else ``active``: it has the address, or had it before this incident moved it, or its keepalived does not answer.
+    """
     own = instance_of(answers.get(state["node"]), state["instance"])
     peer = instance_of(answers.get(state["peer"]), state["instance"])
     for instance, role in ((peer, "active"), (own, "standby")):
         hold = instance.get("hold") or {}
         if hold and hold.get("incident") == state["incident"]:
             return role
-    return "standby" if peer.get("address_present") else "active"
+    return "standby" if peer.get("address_present") and own.get("state") in STATES else "active"
 
 
 def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
     """The standby draws the address; an ill standby only promises not to take it."""
     state["role"] = role_of(state, seen["keepalived"])
-    state["peer_base"] = instance_of(seen["keepalived"].get(state["peer"]), state["instance"]).get("base_priority")
+    peer = instance_of(seen["keepalived"].get(state["peer"]), state["instance"])
+    state["peer_base"] = peer.get("base_priority")
+    state["addresses"] = list(dict.fromkeys([state["vip"], *(peer.get("vips") or [])]))
     enter(state, "shift", now)
     take_part(state, "shift", [_holder(state)])
 
@@ -78,7 +87,8 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
     what = verdict(result)
     if what == "ok":
         state["done"]["shift"] = [host]
-        state["traffic_safe_at"] = at_of(result, state["phase_started"], now)
+        if not state["leftover"]:  # else clients may still find it there
+            state["traffic_safe_at"] = at_of(result, state["phase_started"], now)
         state["said"] = f"the address is on {host}" if state["role"] == "active" else f"{host} leaves the address alone"
         enter(state, "evidence", now)
         take_part(state, "drain", [state["peer"], state["node"]])
@@ -89,7 +99,10 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 
 def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Both nodes are asked; the peer must have the address, and the node, if it answers, must not."""
+    """Both nodes are asked; the peer must have the address, and the node, if it answers, must not.
+
+    What a dead keepalived left behind has to be off for sure: nobody else would ever take it off.
+    """
     peer, node = (seen["drain"].get(state[key]) for key in ("peer", "node"))
     if verdict(peer) != "ok":
         problem(state, "the address is not proven to be on the peer: " + because(state["peer"], peer))
@@ -99,6 +112,13 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         problem(state, "both nodes may hold the address: " + because(state["node"], node))
         go_back(state, state["done"]["shift"], now)
         return
+    dropped = (seen.get("dropped") or {}).get(state["node"])
+    if state["leftover"] and verdict(dropped) != "ok":
+        problem(state, "both nodes have the address: " + because(state["node"], dropped))
+        go_back(state, state["done"]["shift"], now)
+        return
+    if state["leftover"]:
+        state["traffic_safe_at"] = at_of(dropped or {}, state["phase_started"], now)
     if verdict(node) == "failed":
         # Too ill to answer in time, and its clients are safe on the peer: they must not be given back to it.
         # Its restart proves on the node itself that the address is away.
@@ -109,20 +129,28 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 
 def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Restarted, refused before anything was done, or a case for a human: the address stays on the peer."""
-    result = seen["restart"].get(state["node"])
-    what = verdict(result)
-    if what == "ok":
+    """Restarted, refused before anything was done, or a case for a human: the address stays on the peer.
+
+    The service first, then a keepalived that is dead; which of the two the plan has decided.
+    """
+    service = state["restart_kind"] == "reboot" or state["restart_service"]
+    daemon = state["dead"] and state["restart_kind"] == "service"
+    for name in [*(["restart"] if service else []), *(["daemon"] if daemon else [])]:
+        result = (seen.get(name) or {}).get(state["node"])
+        what = verdict(result)
+        if what == "refused" and not (result or {}).get("restarted") and not state["done"]["restart"]:
+            problem(state, because(state["node"], result))
+            go_back(state, state["done"]["shift"], now)
+            return
+        if what != "ok":
+            call_human(state, because(state["node"], result) + "; the address stays on the other node", now)
+            return
+        if not state["done"]["restart"]:
+            state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
         state["done"]["restart"] = True
-        state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
-        state["said"] = "{} was restarted and answers".format(state["node"])
-        enter(state, "verify", now)
-        take_part(state, "verify", [state["node"], state["peer"]])
-    elif what == "refused" and not (result or {}).get("restarted"):
-        problem(state, because(state["node"], result))
-        go_back(state, state["done"]["shift"], now)
-    else:
-        call_human(state, because(state["node"], result) + "; the address stays on the other node", now)
+    state["said"] = ("{} was restarted and answers" if service else "keepalived of {} runs again").format(state["node"])
+    enter(state, "verify", now)
+    take_part(state, "verify", [state["node"], state["peer"]])
 
 
 def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
@@ -139,7 +167,7 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
     # By the answer of the node that is well now; when the heal began it may have been too ill to give one.
     own = instance_of((result or {}).get("answer"), state["instance"])
     state["park_offset"] = park_offset(own, {"base_priority": state["peer_base"]})
-    state["unpark"] = state["role"] == "active" and (own.get("hold") or {}).get("phase") == "parked"
+    state["unpark"] = state["role"] == "active" and _ends_here(state, own.get("hold") or {})
     twin = seen["members"].get(state["peer"])
     if verdict(members) == "ok" and verdict(twin) != "ok":
         problem(state, because(state["peer"], twin))
@@ -150,6 +178,14 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
         take_part(state, "pay", [state["node"]])
     else:
         _readmit(state, now)
+
+
+def _ends_here(state: State, hold: Mapping[str, Any]) -> bool:
+    """A hold of the healed node's own that has done its work, now that the peer keeps the address and it is proven.
+
+    That an earlier heal parked; that this incident left there; or that the guard placed when keepalived started.
+    """
+    return hold.get("phase") == "parked" or hold.get("incident") in (BOOT_INCIDENT, state["incident"])
 
 
 def owed(own: Optional[Mapping[str, Any]], twin: Optional[Mapping[str, Any]]) -> List[Dict[str, Any]]:
@@ -175,7 +211,7 @@ def after_pay(state: State, seen: Mapping[str, Results], now: float) -> None:
         call_human(state, f"{state['node']} would send clients to held members; the address stays away", now)
         return
     if state["unpark"] and verdict(unparked) != "ok":
-        problem(state, "its parked hold was not lifted: " + because(state["node"], unparked))
+        problem(state, "its own hold was not lifted: " + because(state["node"], unparked))
         call_human(state, f"{state['node']} would take the address back; it stays on {state['peer']}", now)
         return
     _readmit(state, now)

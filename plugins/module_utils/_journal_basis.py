@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping
 PLAN = (
     "strategy", "kind", "verdict", "illness", "reasons", "refusals", "notes", "would", "restart", "ends", "peer",
     "survivors", "min_up", "candidates", "phases", "deadlines", "resume", "moves",
+    "dead", "leftover",
 )  # fmt: skip
 EVIDENCE_FILES = 500
 

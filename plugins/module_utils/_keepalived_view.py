@@ -21,8 +21,10 @@ from ._keepalived import (
     state_word,
     vips_of,
 )
+from ._keepalived_proof import why_not_stopped
 
 Instance = dict[str, Any]
+STOPPED = "STOPPED"  # no state of keepalived: proven that none runs
 
 
 def resource(instance: str) -> str:
@@ -68,15 +70,15 @@ def describe_instance(
     }
 
 
-def unknown_instance(name: str, local: set[str], holds: Holds, vip: str) -> Instance:
-    """What is left to say when keepalived does not answer: never BACKUP."""
+def silent_instance(name: str, local: set[str], holds: Holds, vip: str, state: str = UNKNOWN) -> Instance:
+    """What is left to say when keepalived does not answer, or is proven not to run: never BACKUP."""
     blank: Instance = dict.fromkeys(
         ("base_priority", "effective_priority", "master_priority", "track_weight", "last_transition")
     )
     return {
         **blank,
         "instance": name,
-        "state": UNKNOWN,
+        "state": state,
         "vips": [vip] if vip else [],
         "address_present": bool(vip) and vip in local,
         "adverts_heard": False,
@@ -147,6 +149,7 @@ class Node:
         """Everything that ``keepalived_info`` returns; the other readings fill the time between two dumps."""
         result: dict[str, Any] = {
             "running": self.keepalived.pid() is not None,
+            "stopped": False,
             "boot_id": boot_id(),
             "instances": [],
             "comparable": "",
@@ -161,14 +164,20 @@ class Node:
                 running = self.keepalived.running()
             except SelfhealError as exc:
                 result["error"] = exc.message
+                result["running"] = exc.reason != "not_running"
+        if not result["running"]:
+            doubt = why_not_stopped()
+            result["stopped"] = not doubt
+            result["error"] = doubt
         local = addresses()
         result["address_present"] = vip in local if vip else None
         result["files"] = file_hashes(config_files or [])
         result["service"] = ask_service(service_port, service_path) if service_port else None
         if raw:
             result["comparable"] = comparable(raw, running)
-        elif result["running"] and instance:
-            result["instances"] = [unknown_instance(instance, local, self.holds, vip)]
+        elif instance:
+            state = STOPPED if result["stopped"] else UNKNOWN
+            result["instances"] = [silent_instance(instance, local, self.holds, vip, state)]
         for entry in raw:
             if instance in ("", entry["data"]["iname"]):
                 seen = describe_instance(entry, running.get(entry["data"]["iname"], {}), local, self.holds, vip)

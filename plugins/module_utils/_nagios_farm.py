@@ -75,6 +75,7 @@ def _host(node: str, own: Mapping[str, Any], layer: str, guarded: bool) -> Dict[
         "port": port,
         "path": path,
         "guarded": guarded,
+        "pair": bool(layer) and own.get("selfheal_strategy") == "keepalived_failover",
         "thresholds": thresholds(own.get("selfheal_gauges")),
     }
 

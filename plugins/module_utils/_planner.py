@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_gates as gates
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_pair, _planner_pool, _planner_storm
+from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_proof import UNIT as KEEPALIVED
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
@@ -114,6 +115,8 @@ def _judge(
         peer=shape["peer"],
         holder=shape["holder"],
         moves=shape["moves"],
+        dead=case.dead,
+        leftover=case.leftover,
         preferred=case.policy.get("preferred") or None,
         leases=leases,
         deadlines=deadlines(case.limits),
@@ -138,12 +141,17 @@ def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
         return SHIFT_ONLY, none
     if silent or (faulty and kind == "connectivity"):
         what = "%s cannot be reached" % case.node
-        if not case.serves:
+        if case.serves:
+            case.notes.append("%s: its traffic is shifted and a person is called; nothing is restarted" % what)
+        elif case.returns:
+            case.notes.append("%s: the address is kept away from it until it is proven, and a person is called" % what)
+        else:
             case.refuse("wrong_kind", "%s and carries no traffic: there is nothing to shift; "
                         "look at its network and power" % what)  # fmt: skip
-        case.notes.append("%s: its traffic is shifted and a person is called; nothing is restarted" % what)
         return SHIFT_ONLY, none
     service, reboot = case.policy["service"], case.policy["reboot"]
+    if case.dead and (not service or _planner_pair.only_daemon(case)):
+        service = KEEPALIVED
     own = case.incident["id"] if case.incident else None
     tried = [item for item in case.attempts if own and item.get("incident") == own and not item.get("acknowledged")]
     failed = {item.get("rung") for item in tried if item.get("outcome") in ("failed", "left_out")}
@@ -239,9 +247,10 @@ def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
         "node": case.node,
         "balancers": names(result["balancers"]) or "no balancer",
         "restart": "reboot %s" % case.node if restart["kind"] == "reboot"
-        else "restart %s on %s" % (restart["service"], case.node),
+        else "restart %s on %s" % (_units(result), case.node),
         "move": "move %s from %s to %s" % (case.policy["vip"], case.node, result["peer"]) if result["moves"]
-        else "keep %s on %s" % (case.policy["vip"], result["peer"]),
+        else "keep %s on %s" % (case.policy["vip"], result["peer"]) + (
+            " and take it off %s, whose dead keepalived left it behind" % case.node if case.leftover else ""),
         "home": "let %s go home to %s" % (case.policy["vip"], case.policy.get("preferred") or "nobody")
         if case.policy.get("home") == "now" and case.policy.get("preferred")
         else "leave %s where it is" % case.policy["vip"],
@@ -251,13 +260,20 @@ def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
     ]
 
 
+def _units(result: Mapping[str, Any]) -> str:
+    """What is restarted: the service, or a keepalived that is dead, or both."""
+    also = [KEEPALIVED] if result["dead"] else []
+    return " and ".join(dict.fromkeys([result["restart"]["service"], *also]))
+
+
 def _empty(node: Optional[str]) -> Plan:
     return {
         "admitted": False, "node": node, "layer": None, "strategy": None, "kind": None, "verdict": None,
         "illness": None, "reasons": [], "urgency": 0, "phases": [], "restart": {"kind": "none", "service": ""},
         "ends": "", "incident": None, "resume": None, "min_up": -1, "survivors": {}, "balancers": [],
-        "skipped_balancers": [], "peer": None, "holder": None, "moves": False, "preferred": None, "leases": [],
-        "deadlines": {}, "limits": {}, "closes": [], "notes": [], "would": [], "refusals": [], "candidates": [],
+        "skipped_balancers": [], "peer": None, "holder": None, "moves": False, "dead": False, "leftover": False,
+        "preferred": None, "leases": [], "deadlines": {}, "limits": {},
+        "closes": [], "notes": [], "would": [], "refusals": [], "candidates": [],
         "summary": "",
     }  # fmt: skip
 
@@ -292,7 +308,7 @@ def _summary(result: Plan) -> str:
         how = ("back in " if tuple(result["phases"]) == RETURN_ONLY else "out ") + where
     else:
         how = "address %s %s" % ("to" if result["moves"] else "stays on", result["peer"])
-    what = {"service": "restart %s" % result["restart"]["service"], "reboot": "reboot it", "none": "no restart"}
+    what = {"service": "restart %s" % _units(result), "reboot": "reboot it", "none": "no restart"}
     back = tuple(result["phases"]) == RETURN_ONLY
     without = "interrupted" if result["resume"] else "well again" if back else "drill"
     why = "; ".join(reason.rstrip(".") for reason in result["reasons"][:2]) or without

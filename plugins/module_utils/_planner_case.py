@@ -41,6 +41,9 @@ class Case:
         self.resume = self._interrupted()
         self.out = False  # set by the pool and pair checks: held by an own incident, out of traffic
         self.serves = False  # clients reach the node now
+        self.dead = False  # set by the pair checks: its keepalived is proven not to run
+        self.leftover = False  # that keepalived left the address behind, and the peer rules it
+        self.returns = False  # it cannot be asked, and once it is back it may draw the address to itself
 
     def refuse(self, reason: str, detail: str) -> None:
         if reason not in ORDER:
@@ -92,6 +95,12 @@ class Case:
                 break
             since = item.get("epoch")
         return since
+
+
+def vrrp_only(verdict: Mapping[str, Any]) -> bool:
+    """Faulty by nothing but the death of its VRRP daemon: the service that clients reach is not what is ill."""
+    bad = [item for item in verdict.get("readings") or () if item.get("verdict") == "faulty"]
+    return verdict.get("verdict") == "faulty" and bool(bad) and all(item.get("vrrp") for item in bad)
 
 
 def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) -> Set[str]:

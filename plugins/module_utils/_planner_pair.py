@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import BOOT_INCIDENT
+from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import STATES
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds, vrrp_only
 
 Seen = Mapping[str, Any]
 
@@ -14,10 +16,15 @@ Seen = Mapping[str, Any]
 def check(case: Case) -> Dict[str, Any]:
     peer = next(node for node in case.policy["nodes"] if node != case.node)
     mine, other = _seen(case, case.node), _seen(case, peer)
+    case.dead = bool(mine.get("reachable") and mine.get("stopped"))
     holder = _holder(case, peer, mine, other)
-    case.serves = holder == case.node
+    if holder == peer:
+        case.leftover = case.dead and bool(_instance(mine).get("address_present"))
+        case.returns = not mine.get("reachable") and case.policy.get("preferred") in (None, "", case.node)
+    case.serves = holder == case.node or case.leftover
     _own_state(case, mine, holder)
-    if case.serves and _only_traffic(case.verdict) and not case.drill:
+    _own_daemon(case, mine)
+    if holder == case.node and _only_traffic(case.verdict) and not case.drill:
         # Invariant 5: its twin idles, so nothing tells load from illness; the twin would have the same load soon.
         case.refuse("layer_load", "%s carries the traffic of %s alone, and nothing but its load is high: %s"
                     % (case.node, case.policy["vip"], "; ".join(case.verdict.get("reasons") or ())))  # fmt: skip
@@ -26,7 +33,7 @@ def check(case: Case) -> Dict[str, Any]:
     elif holder == case.node:
         _standby(case, peer, mine, other)
     elif holder == peer:
-        _active_peer(case, peer, other)
+        _active_peer(case, peer, mine, other)
     nodes = case.policy["nodes"]
     return {
         "balancers": [],
@@ -61,6 +68,10 @@ def _instance(seen: Seen) -> Mapping[str, Any]:
 
 def _holder(case: Case, peer: str, mine: Seen, other: Seen) -> Optional[str]:
     """Exactly one node holds the address, and its keepalived says so too."""
+    rules = _instance(other)
+    if case.dead and other.get("reachable") and rules.get("state") == "MASTER" and rules.get("address_present"):
+        # An address that a dead daemon left behind is nobody's claim: of two that have it, only one rules it.
+        return peer
     views = {case.node: mine, peer: other}
     reached = {node: _instance(seen) for node, seen in views.items() if seen.get("reachable")}
     present = [node for node, instance in reached.items() if instance.get("address_present")]
@@ -100,11 +111,30 @@ def _own_state(case: Case, mine: Seen, holder: Optional[str]) -> None:
     elif _parked(hold) and holder is not None:
         # Nobody's work any more, wherever the address is by now: this heal ends it.
         case.notes.append("%s has the parked hold of an earlier heal, which this heal ends" % case.node)
+    elif hold and hold.get("incident") == BOOT_INCIDENT:
+        case.notes.append("the boot hold of %s yields to this heal" % case.node)
     elif hold:
         case.refuse("human_hold", "%s is held for incident %s, which is not open for it"
                     % (case.node, hold.get("incident")))  # fmt: skip
     elif (instance.get("offset") or 0) < 0:
         case.refuse("human_hold", "%s has an offset of %d that is not ours" % (case.node, instance["offset"]))
+
+
+def _own_daemon(case: Case, mine: Seen) -> None:
+    """What Nagios says of keepalived is held against what is there now, and only a proof of its death is acted on."""
+    if not mine.get("reachable") or case.dead:
+        return
+    if not mine.get("running"):
+        case.refuse("unknown_reading", "nobody knows whether keepalived runs on %s: %s"
+                    % (case.node, mine.get("doubt") or "it has no pid file"))  # fmt: skip
+    elif vrrp_only(case.verdict) and not case.drill:
+        case.refuse("not_ill", "Nagios says that keepalived of %s is dead, but it runs there now" % case.node)
+
+
+def only_daemon(case: Case) -> bool:
+    """Its keepalived is dead and nothing else is wrong: its own service answers, or nobody asks it by policy."""
+    service = _seen(case, case.node).get("service")
+    return case.dead and vrrp_only(case.verdict) and (not service or bool(service.get("ok")))
 
 
 def _standby(case: Case, peer: str, mine: Seen, other: Seen) -> None:
@@ -131,10 +161,13 @@ def _standby(case: Case, peer: str, mine: Seen, other: Seen) -> None:
                     % (peer, "; ".join(verdict.get("reasons") or ()) or "no reasons given"))  # fmt: skip
 
 
-def _active_peer(case: Case, peer: str, other: Seen) -> None:
+def _active_peer(case: Case, peer: str, mine: Seen, other: Seen) -> None:
     """The target is the standby already: nothing moves, but the other node must carry on alone."""
     if not other.get("running"):
         case.refuse("peer_unreachable", "keepalived does not run on %s" % peer)
+    if _instance(mine).get("state") not in STATES and not _instance(other).get("track_file"):
+        # It cannot promise to leave the address alone, so the peer has to keep it by its own offset.
+        case.refuse("no_track_file", "the instance %s of %s follows no track file" % (case.policy["instance"], peer))
     _peer_holds(case, peer, _instance(other))
     _peer_service(case, peer, other)
     _peer_members(case, peer, {}, other)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, vrrp_only
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
 Snapshot = Mapping[str, Any]
@@ -90,7 +90,7 @@ def _parent(snapshot: Snapshot, node: str, faulty: Mapping[str, Any]) -> str:
 
 def _front(snapshot: Snapshot, policies: Policies, node: str, faulty: Mapping[str, Any]) -> str:
     """A balancer that answers badly while the pool behind it is ill passes on the pool's errors."""
-    if faulty[node].get("kind") != "service":
+    if faulty[node].get("kind") != "service" or vrrp_only(faulty[node]):
         return ""
     balancer = (snapshot.get("balancers") or {}).get(node) or {}
     if not balancer.get("reachable"):
@@ -106,7 +106,7 @@ def _front(snapshot: Snapshot, policies: Policies, node: str, faulty: Mapping[st
 
 def _standby(snapshot: Snapshot, policy: Mapping[str, Any], node: str, faulty: Mapping[str, Any]) -> str:
     """The standby whose own service answers is not ill: it was asked through the address of the other."""
-    if policy["kind"] != "pair" or faulty[node].get("kind") != "service":
+    if policy["kind"] != "pair" or faulty[node].get("kind") != "service" or vrrp_only(faulty[node]):
         return ""
     peer = next((name for name in policy["nodes"] if name != node), "")
     seen = (snapshot.get("pair") or {}).get(node) or {}

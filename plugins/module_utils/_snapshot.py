@@ -177,6 +177,8 @@ def _pair_node(result: Result, name: str, members_up: Optional[int], now: float)
         "age_seconds": _age(result, now),
         "error": error(result),
         "running": bool(answer.get("running")),
+        "stopped": answer.get("stopped") is True,
+        "doubt": str(answer.get("error") or ""),
         "instance": dict(instance) if instance else None,
         "comparable": answer.get("comparable"),
         "files": dict(answer.get("files") or {}),

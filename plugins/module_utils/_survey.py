@@ -85,12 +85,12 @@ def pair_role(observed: Mapping[str, Any], layer: Mapping[str, Any], node: str) 
     if answer is None:
         return {"state": "not known", "detail": why_not(observed, node, "keepalived"), "address": None}
     instance = pair_instance(answer, layer)
+    if not answer.get("running"):
+        state = "STOPPED" if answer.get("stopped") else "not known"
+        left = instance.get("address_present") if instance else None
+        return {"state": state, "detail": "keepalived does not run", "address": left}
     if instance is None:
-        detail = (
-            "keepalived does not run"
-            if not answer.get("running")
-            else (f"keepalived knows no instance {layer.get('instance')}")
-        )
+        detail = f"keepalived knows no instance {layer.get('instance')}"
         return {"state": "not known", "detail": detail, "address": None}
     state = str(instance.get("state"))
     detail = f"priority {instance.get('effective_priority')}"

@@ -36,10 +36,11 @@ def pair_findings(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Iter
         if answer is None:
             yield finding("blocks", node, f"its keepalived could not be asked: {why_not(observed, node, 'keepalived')}")
             continue
-        if not answer.get("running"):
-            yield finding("blocks", node, "keepalived does not run", "as root", ("systemctl start keepalived",))
-            continue
         instance = pair_instance(answer, layer)
+        if not answer.get("running"):
+            left = f", and left {layer.get('vip')} behind" if instance and instance.get("address_present") else ""
+            yield finding("blocks", node, "keepalived does not run" + left, "as root", ("systemctl start keepalived",))
+            continue
         if instance is None:
             known = ", ".join(str(one.get("instance")) for one in rows(answer, "instances")) or "none"
             yield finding("blocks", node, f"keepalived has no instance {layer.get('instance')} (it has: {known})", file,

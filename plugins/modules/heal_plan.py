@@ -164,6 +164,14 @@ peer:
   description: The other node of the pair.
   returned: success
   type: str
+dead:
+  description: Whether the node's keepalived is proven not to run. It is started then, besides the service or alone.
+  returned: success
+  type: bool
+leftover:
+  description: Whether that keepalived left the address behind while the peer has it, so that it is taken off the node.
+  returned: success
+  type: bool
 preferred:
   description: The node that is the home of the virtual address.
   returned: success

@@ -14,6 +14,8 @@ description:
   - Reads keepalived's own dump, the addresses of the machine, the offset and the hold of each VRRP instance, and
     whether adverts of the other node arrive.
   - Only a fresh and whole dump counts. Without one within the time limit the state is C(UNKNOWN).
+  - The state C(STOPPED) is no silence but proven - no process of keepalived lives in the network of this machine, and
+    systemd does not run its unit. What it left behind is told all the same, above all the address.
   - Needs root, because keepalived is asked by a signal.
 author:
   - selfheal.cluster contributors (@selfheal-cluster)
@@ -79,6 +81,12 @@ keepalived:
       description: Whether keepalived runs.
       type: bool
       returned: success
+    stopped:
+      description: >-
+        Whether it is proven that keepalived does not run. If both are false, nobody knows, and
+        RV(keepalived.error) says why.
+      type: bool
+      returned: success
     boot_id:
       description: Identity of this boot of the machine.
       type: str
@@ -92,7 +100,7 @@ keepalived:
       type: str
       returned: success
     instances:
-      description: The VRRP instances.
+      description: The VRRP instances; without an answer of keepalived what is known of O(instance).
       type: list
       elements: dict
       returned: success

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import pytest
@@ -55,11 +57,23 @@ def test_the_address_moves_to_the_peer_and_home(pair: Pair) -> None:
 
 def test_keepalived_that_is_not_there_is_told_and_its_address_too(pair: Pair) -> None:
     pair.one.run("ip", "addr", "add", f"{VIP}/32", "dev", "eth0")
+    pair.two.start()  # its processes are seen in /proc as well, but in another network
     seen = pair.one.info()
-    assert seen["running"] is False
-    assert seen["instances"] == []
+    assert (seen["running"], seen["stopped"], seen["error"]) == (False, True, "")
+    assert only(seen)["state"] == "STOPPED"
+    assert only(seen)["address_present"] is True
     assert seen["address_present"] is True
     assert pair.one.hold()["reason"] == "not_running"
+
+
+def test_an_address_that_a_killed_keepalived_left_behind_is_told(pair: Pair) -> None:
+    pair.start()
+    pair.one.kill()
+    wait_for(pair.two.has_vip)
+    seen = pair.one.info()
+    assert (seen["running"], seen["stopped"]) == (False, True)
+    assert (only(seen)["state"], only(seen)["address_present"]) == ("STOPPED", True)
+    assert only(pair.two.info())["state"] == "MASTER"
 
 
 def test_a_keepalived_that_does_not_answer_is_unknown(pair: Pair) -> None:
@@ -71,6 +85,12 @@ def test_a_keepalived_that_does_not_answer_is_unknown(pair: Pair) -> None:
         assert only(seen)["state"] == "UNKNOWN"
         assert only(seen)["adverts_heard"] is False
         assert seen["error"]
+        assert (seen["running"], seen["stopped"]) == (True, False)
+        (pair.two.run_dir / "keepalived.pid").rename(pair.two.run_dir / "lost.pid")
+        seen = pair.two.info(timeout=0.3)
+        (pair.two.run_dir / "lost.pid").rename(pair.two.run_dir / "keepalived.pid")
+        assert (seen["running"], seen["stopped"], only(seen)["state"]) == (False, False, "UNKNOWN")
+        assert "lives" in seen["error"]
         assert pair.two.hold()["reason"] == "no_answer"
         assert pair.two.offset() == ""
     finally:
@@ -161,3 +181,24 @@ def test_a_different_configuration_does_not_compare(pair: Pair) -> None:
     pair.configure(two={"extra": "down_timer_adverts 3"})
     pair.start()
     assert pair.one.info()["comparable"] != pair.two.info()["comparable"]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_frozen_master_wakes_with_the_address_and_only_a_hold_of_its_peer_takes_it_off(
+    pair: Pair, held: bool
+) -> None:
+    pair.start()
+    frozen = pair.one.processes()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(pair.two.has_vip)
+        assert only(pair.one.info(timeout=0.3))["state"] == "UNKNOWN"
+        if held:
+            assert pair.two.hold(mode="peer")["after"]["state"] == "MASTER"
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    loser = pair.one if held else pair.two
+    wait_for(lambda: pair.two.has_vip() is held and not loser.has_vip())
+    assert pair.one.has_vip() is not held

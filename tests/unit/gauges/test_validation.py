@@ -128,6 +128,7 @@ def test_what_is_validated_is_taken_as_it_is() -> None:
     [
         "memory", "Memory", "cpu", "CPU Load", "load", "Current Load", "disk /", "disk /var/lib/ei", "Disk Space",
         "Root Partition", "/", "/var", "ping", "PING", "http", "HTTP", "https", "http 8280", "check_load", "check-http",
+        "keepalived", "check_keepalived", "vrrp",
     ],
 )  # fmt: skip
 def test_stock_names_are_read(service: str) -> None:
@@ -138,7 +139,9 @@ def test_stock_names_are_read(service: str) -> None:
     )
 
 
-@pytest.mark.parametrize("service", ["memcached", "ssh", "http certificate", "https cert", "cpu temperature", "swap"])
+@pytest.mark.parametrize(
+    "service", ["memcached", "ssh", "http certificate", "https cert", "cpu temperature", "swap", "vrrpd log"]
+)
 def test_what_only_sounds_alike_is_left_alone(service: str) -> None:
     assert not any(
         gauge.services.match(service) for gauge in validate_gauges(DEFAULT_GAUGES) if gauge.services is not None

@@ -229,3 +229,144 @@ def test_a_pair_whose_node_may_have_been_restarted_does_not_go_back() -> None:
     state = play(state, "shift", {"lb2": refused("not_moved")})
     assert state["outcome"] == "left_out"
     assert acting(state) == {"release": ["monitor"]}
+
+
+# -- keepalived itself is dead ---------------------------------------------------------------------------------
+
+
+STOPPED: dict[str, Any] = {"keepalived": {"running": False, "stopped": True, "instances": [
+    {"instance": "VI", "state": "STOPPED", "address_present": True, "adverts_heard": False}]}}  # fmt: skip
+RULES = instance("MASTER", True, vips=["10.0.0.100", "10.0.0.101"], base_priority=100)
+DAEMON = {"kind": "service", "service": "keepalived.service"}
+
+
+def killed(leftover: bool = True, **changes: Any) -> dict[str, Any]:
+    """lb1 was active and its keepalived was killed; lb2 has the address."""
+    changes = {"dead": True, "leftover": leftover, "restart": DAEMON, **changes}
+    return pair_heal({"lb1": STOPPED, "lb2": RULES}, **changes)
+
+
+def dropped(**changes: Any) -> dict[str, Any]:
+    state = play(killed(**changes), "shift", {"lb2": OK})
+    return play(state, "drain", {"lb2": OK, "lb1": {"skipped": True}}, dropped={"lb1": OK})
+
+
+def test_the_peer_of_a_dead_keepalived_keeps_the_address_and_the_node_is_not_touched_for_that() -> None:
+    state = killed()
+    assert state["role"] == "active"
+    assert acting(state) == {"shift": ["lb2"]}
+    assert state["addresses"] == ["10.0.0.100", "10.0.0.101"]
+    assert acting(play(state, "shift", {"lb2": refused("no_track_file")})) == {"release": ["monitor"]}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [LOST, failed(), {}, {"keepalived": {"running": False, "instances": []}}, instance("UNKNOWN", False), STOPPED],
+)
+def test_a_node_whose_keepalived_does_not_answer_can_promise_nothing(own: dict[str, Any]) -> None:
+    assert pair_heal({"lb1": own, "lb2": RULES})["role"] == "active"
+
+
+def test_traffic_is_safe_when_the_leftover_is_off() -> None:
+    state = play(killed(), "shift", {"lb2": {**OK, "at": 1001.0}})
+    assert state["traffic_safe_at"] is None
+    off = {**OK, "at": state["phase_started"] + 0.5}
+    state = play(state, "drain", {"lb2": OK, "lb1": {"skipped": True}}, dropped={"lb1": off})
+    assert state["traffic_safe_at"] == off["at"]
+    assert acting(state) == {"restart": ["lb1"]}
+    assert [item["balancer"] for item in state["witnesses"]] == ["lb2"]
+
+
+@pytest.mark.parametrize("answer", [refused("not_taken_over"), refused("still_running"), failed(), LOST, {}])
+def test_a_leftover_that_is_not_off_for_sure_goes_back(answer: dict[str, Any]) -> None:
+    state = play(killed(), "shift", {"lb2": OK})
+    state = play(state, "drain", {"lb2": OK, "lb1": {"skipped": True}}, dropped={"lb1": answer})
+    assert acting(state) == {"undo": ["lb2"]}
+    assert any("both nodes have the address" in text for text in state["problems"])
+
+
+def test_without_a_leftover_nothing_has_to_be_taken_off() -> None:
+    state = play(killed(leftover=False), "shift", {"lb2": OK})
+    assert state["traffic_safe_at"] is not None
+    state = play(state, "drain", {"lb2": OK, "lb1": OK}, dropped={"lb1": {"skipped": True}})
+    assert acting(state) == {"restart": ["lb1"]}
+
+
+def test_only_keepalived_is_started_when_only_keepalived_is_dead() -> None:
+    state = dropped()
+    assert state["restart_service"] == ""
+    after = {"phases": {"restart_seconds": 0.2}, "restarted": True}
+    state = play(state, "restart", {"lb1": {"skipped": True}}, daemon={"lb1": {**OK, **after}})
+    assert acting(state) == {"verify": ["lb1", "lb2"]}
+    assert state["restart"]["phases"] == {"restart_seconds": 0.2}
+    assert "keepalived" in state["said"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        (refused("config_invalid"), {"undo": ["lb2"]}),
+        ({**refused("start_failed"), "restarted": True}, {"release": ["monitor"]}),
+        (LOST, {"release": ["monitor"]}),
+        ({}, {"release": ["monitor"]}),
+    ],
+)
+def test_a_keepalived_that_was_not_started(answer: dict[str, Any], ends: dict[str, list[str]]) -> None:
+    state = play(dropped(), "restart", {"lb1": {"skipped": True}}, daemon={"lb1": answer})
+    assert acting(state) == ends
+
+
+BOTH = {"kind": "service", "service": "haproxy.service"}
+
+
+@pytest.mark.parametrize(
+    ("service", "daemon", "ends"),
+    [
+        (OK, OK, {"verify": ["lb1", "lb2"]}),
+        (refused("disk_full"), {"skipped": True}, {"undo": ["lb2"]}),
+        (LOST, {"skipped": True}, {"release": ["monitor"]}),
+        (OK, refused("witness_stale"), {"release": ["monitor"]}),  # the service was restarted: no way back
+        (OK, {"skipped": True}, {"release": ["monitor"]}),
+    ],
+)
+def test_service_and_keepalived_are_both_started(
+    service: dict[str, Any], daemon: dict[str, Any], ends: dict[str, list[str]]
+) -> None:
+    state = dropped(restart=BOTH)
+    assert state["restart_service"] == "haproxy.service"
+    assert acting(play(state, "restart", {"lb1": service}, daemon={"lb1": daemon})) == ends
+
+
+def test_a_reboot_starts_both_by_itself() -> None:
+    state = dropped(restart={"kind": "reboot", "service": "haproxy.service"})
+    state = play(state, "restart", {"lb1": OK}, daemon={"lb1": {"skipped": True}})
+    assert acting(state) == {"verify": ["lb1", "lb2"]}
+
+
+@pytest.mark.parametrize(
+    ("hold", "lifted"),
+    [
+        ({"incident": "boot", "epoch": 0, "phase": "boot"}, True),  # the guard's, at the start of keepalived
+        ({"incident": "i1", "epoch": 6, "phase": "shift"}, True),  # of an earlier attempt of this incident
+        ({"incident": "other", "epoch": 6, "phase": "shift"}, False),
+        (None, False),
+    ],
+)
+def test_a_hold_of_the_started_node_ends_before_the_peer_lets_go(hold: Any, lifted: bool) -> None:
+    state = play(dropped(), "restart", {"lb1": {"skipped": True}}, daemon={"lb1": OK})
+    proven = {**OK, "answer": instance("BACKUP", False, hold=hold, base_priority=150)}
+    state = play(state, "verify", {"lb1": proven}, members=MEMBERS)
+    assert acting(state) == ({"pay": ["lb1"]} if lifted else {"readmit": ["lb2"]})
+    if lifted:
+        state = play(state, "pay", {"lb1": {"skipped": True}}, unpark={"lb1": OK})
+    assert acting(state) == {"readmit": ["lb2"]}
+    assert state["goes_home"]
+
+
+def test_a_frozen_node_that_lost_its_address_is_kept_away_from_it_and_a_human_is_called() -> None:
+    changes: dict[str, Any] = {"restart": {"kind": "none"}, "phases": ["confirm", "shift", "evidence"]}
+    state = pair_heal({"lb1": LOST, "lb2": RULES}, **changes)
+    assert acting(state) == {"shift": ["lb2"]}
+    state = play(play(state, "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": LOST})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}, "the hold on lb2 stays"

@@ -90,9 +90,10 @@ def test_the_farm() -> None:
     assert [host["name"] for host in found["hosts"]] == GROUPS["all"]
     assert hosts["ei1"] == {
         "name": "ei1", "address": "10.0.0.21", "layer": "ei", "criticality": "normal", "parents": [], "port": 8280,
-        "path": "/health", "guarded": False, "partitions": [{"path": "/", "command": "check_disk_root"}],
+        "path": "/health", "guarded": False, "pair": False, "partitions": [{"path": "/", "command": "check_disk_root"}],
         "thresholds": thresholds(),
     }  # fmt: skip
+    assert [host["name"] for host in found["hosts"] if host["pair"]] == ["lb1", "lb2"]
     assert (hosts["lb1"]["address"], hosts["lb1"]["guarded"], hosts["lb1"]["path"]) == ("lb1", True, "/")
     assert (hosts["m"]["layer"], hosts["m"]["port"], hosts["m"]["guarded"]) == ("", None, False)
 

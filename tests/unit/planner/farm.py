@@ -60,7 +60,8 @@ def balancer(holds: bool) -> dict[str, Any]:
 
 def pair_node(name: str, state: str | None) -> dict[str, Any]:
     return {
-        "reachable": True, "ssh": True, "age_seconds": 0.4, "error": "", "running": True, "comparable": "same",
+        "reachable": True, "ssh": True, "age_seconds": 0.4, "error": "", "running": True, "stopped": False,
+        "doubt": "", "comparable": "same",
         "files": {"/etc/haproxy/haproxy.cfg": "same"}, "service": {"ok": True, "detail": "200"}, "members_up": 3,
         "instance": {
             "instance": "VI_ext", "state": state, "address_present": state == "MASTER",
@@ -72,14 +73,16 @@ def pair_node(name: str, state: str | None) -> dict[str, Any]:
 
 
 def verdict(node: str, word: str, at: float = NOW - 2) -> dict[str, Any]:
-    """``word`` is the kind of illness of a faulty node, or another verdict, or ``load``."""
+    """``word`` is the kind of illness of a faulty node, or another verdict, or ``load``, or ``keepalived``."""
     kinds = {"resource": "memory 97 %", "service": "HTTP 500", "connectivity": "ping lost", "storage": "/ 100 % full",
-             "load": "CPU 99 %"}  # fmt: skip
+             "load": "CPU 99 %", "keepalived": "keepalived dead"}  # fmt: skip
     if word not in kinds:
         return {"node": node, "verdict": word, "kind": None, "layer_load": False, "readings": [],
                 "reasons": [] if word == "ok" else ["memory %s" % word]}  # fmt: skip
     reading = {"gauge": "memory", "service": "memory", "verdict": "faulty", "at": at}
-    kind = "resource" if word == "load" else word
+    if word == "keepalived":
+        reading.update(gauge="keepalived", service="keepalived", vrrp=True)
+    kind = {"load": "resource", "keepalived": "service"}.get(word, word)
     return {"node": node, "verdict": "faulty", "kind": kind, "layer_load": word == "load", "reasons": [kinds[word]],
             "readings": [reading]}  # fmt: skip
 

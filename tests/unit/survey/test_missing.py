@@ -128,6 +128,11 @@ def no_keepalived(f: Farm) -> None:
     f["seen"]["extlb2"].update(keepalived=None, keepalived_error="no pid file")
 
 
+def left_behind(f: Farm) -> None:
+    keepalived("extlb2", running=False, stopped=True)(f)
+    instance("extlb2", state="STOPPED", address_present=True)(f)
+
+
 def both_same_priority(f: Farm) -> None:
     instance("extlb2", base_priority=200)(f)
 
@@ -190,6 +195,7 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("no vip said", layer(0, vip=""), "blocks", "extlb", "its vip is not said", "selfheal_vip"),
     ("keepalived unread", no_keepalived, "blocks", "extlb2", "no pid file", ""),
     ("keepalived stopped", keepalived("extlb2", running=False), "blocks", "extlb2", "does not run", "systemctl start"),
+    ("address left", left_behind, "blocks", "extlb2", "left 10.0.0.100 behind", "systemctl start"),
     ("other instance", layer(0, instance="VI_x"), "blocks", "extlb1", "it has: VI_ext", "selfheal_instance"),
     ("no track file", instance("extlb1", track_file=False), "blocks", "extlb1", "no track file", "weight 1"),
     ("priority 255", instance("extlb1", base_priority=255), "blocks", "extlb1", "leaves no room", "priority 200"),
