@@ -131,7 +131,7 @@ def test_ten_silent_minutes(tmp_path: Path, how: str, begun: float) -> None:
     farm.drop("n2-0", service="swap")
     farm.run(healer, SILENT_SECONDS / 2, step=2.0)
     assert farm.started == noticed, "a heal was begun on what cannot be believed"
-    assert len(noticed) <= len(before) + 2 * (how != "stopped"), "only what was seen before its silence could be noticed"
+    assert len(noticed) <= len(before) + 2 * (how != "stopped"), "only what was seen before it could be noticed"
     assert len(farm.refused) <= 1, "a run that looked itself and refused, begun by an alert as Nagios fell silent"
     assert farm.units == {}
     (line,) = watched(said)
@@ -154,7 +154,9 @@ def test_ten_silent_minutes(tmp_path: Path, how: str, begun: float) -> None:
     farm.run(healer, 60.0)
     assert farm.ill_since == {}
     healed = farm.rows("SELECT node FROM attempts WHERE outcome = 'healed' ORDER BY node")
-    assert [row["node"] for row in healed] == ["n0-0", "n1-0", "n1-1", "n2-0", "n3-0", "n4-0"], "each once, by nobody's help"
+    assert [row["node"] for row in healed] == ["n0-0", "n1-0", "n1-1", "n2-0", "n3-0", "n4-0"], (
+        "each once, by nobody's help"
+    )
     assert {row["state"] for row in farm.rows("SELECT state FROM incidents")} == {"closed"}
     assert farm.rows("SELECT 1 FROM alerts WHERE outcome = ''") == []
     assert len(watched(said)) == 2
