@@ -8,6 +8,7 @@ never raises because Nagios is ill: it returns what it got, with a verdict that 
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -28,6 +29,7 @@ RETRY_PAUSE_SECONDS = 0.3
 """A reload is over after this; its answers are blank, cut or without services for a moment."""
 DEFAULT_STATUS_UPDATE_INTERVAL = 10.0
 """Nagios' own default; ``nagios_server`` sets 1."""
+CONFIG_FILE = "/etc/nagios4/nagios.cfg"
 
 
 @dataclass(frozen=True)
@@ -190,11 +192,27 @@ def _missing(seen: int, expected: Optional[int], user: str) -> str:
     )
 
 
-def configured_status_update_interval(path: str = "/etc/nagios4/nagios.cfg") -> Optional[float]:
+def configured_status_update_interval(path: str = CONFIG_FILE) -> Optional[float]:
     """``status_update_interval`` out of Nagios' own configuration, when it can be read on this machine."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            found = [line.partition("=")[2].strip() for line in lines if line.startswith("status_update_interval=")]
-        return float(found[-1]) if found else DEFAULT_STATUS_UPDATE_INTERVAL
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            found = parse.configuration(handle.read())
+        return float(found.get("status_update_interval", DEFAULT_STATUS_UPDATE_INTERVAL))
     except (OSError, ValueError):
         return None
+
+
+def running_status_update_interval(path: str) -> Optional[float]:
+    """The same of the Nagios that runs; None where nothing proves that it has read this file since it was written.
+
+    Nagios writes its cache of objects at each start and each reload, and at no other time (``-v`` does not).
+    """
+    try:
+        written_at = os.stat(path).st_ctime  # not its mtime, which a copy may bring along
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            text = handle.read()
+        cache = parse.configuration(text).get("object_cache_file", "")
+        loaded_at = os.stat(os.path.join(os.path.dirname(path), cache)).st_mtime if cache else None
+    except OSError:
+        return None
+    return parse.interval_in_force(text, written_at, loaded_at)

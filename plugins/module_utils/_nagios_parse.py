@@ -17,6 +17,10 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_http impo
 STALE_INTERVALS = 3
 STALE_FLOOR_SECONDS = 5.0
 """Nagios stamps whole seconds and a busy machine writes late; below this an age says nothing."""
+AHEAD_SECONDS = 30.0
+"""A CGI stamps its question before it reads objects and states, for which a big site needs seconds: data that are this
+much younger than the question are those of a healthy Nagios, however often it writes them."""
+LONGEST_INTERVAL = 3600.0
 NULL_NAME = "(null)"
 """The key that Nagios prints for a name that it could not convert."""
 
@@ -78,9 +82,31 @@ def stale(age: Optional[float], status_update_interval: float) -> str:
             f"Nagios' data are {age:.0f} s old, more than {limit:.0f} s (it should write them every "
             f"{status_update_interval:g} s): it hangs or has died. Look at its service and log."
         )
-    if age < -limit:
+    if age < -max(limit, AHEAD_SECONDS):
         return f"Nagios' data are {-age:.0f} s ahead of its clock: its clock was set back. Restart Nagios."
     return ""
+
+
+def configuration(text: str) -> dict[str, str]:
+    """The variables of ``nagios.cfg`` as Nagios takes them: without blanks around, the last one counts."""
+    pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip() for name, sign, value in pairs if sign}
+
+
+def interval_in_force(text: str, written_at: float, loaded_at: Optional[float]) -> Optional[float]:
+    """The ``status_update_interval`` that the Nagios that runs was given; None when this ``nagios.cfg`` proves none.
+
+    A file that was written (``written_at``) after Nagios read its files last (``loaded_at``) says what will be, not
+    what is; taken at its word, it would make a healthy Nagios stale. So does what stands in files that it includes.
+    """
+    found = configuration(text)
+    if loaded_at is None or loaded_at <= written_at or "include_file" in found or "include_dir" in found:
+        return None
+    try:
+        interval = float(found["status_update_interval"])
+    except (KeyError, ValueError):
+        return None
+    return interval if 0 < interval <= LONGEST_INTERVAL else None  # NaN is not within
 
 
 def seconds(value: Any) -> Optional[float]:

@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
 DEFAULT_PATH = "/etc/selfheal/healer.json"
-NAGIOS_KEYS = ("url", "user", "password_file", "ca_file")
+NAGIOS_KEYS = ("url", "user", "password_file", "ca_file", "config_file")
 UNIT = re.compile(r"[A-Za-z0-9:_.-]+@\{name\}\.service")
 
 
@@ -25,6 +25,7 @@ class Config:
     """Everything that the healer and its runs need to know about this machine. Times are seconds."""
 
     nagios: Mapping[str, str]
+    """``config_file`` is Nagios' own, which says how old its data may be; without it, as old as Nagios' default."""
     inventory: str = "/etc/selfheal/inventory"
     ansible_config: str = "/etc/selfheal/ansible.cfg"
     journal: str = "/var/lib/selfheal/journal.db"
@@ -80,7 +81,7 @@ def parse(content: Any, path: str = DEFAULT_PATH) -> Config:
 
 def _nagios(value: Any, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _wrong(f"{path}: nagios is missing: an object with url, user, password_file and perhaps ca_file")
+        raise _wrong(f"{path}: nagios is missing: an object with url, user, password_file and perhaps more")
     for key in value:
         if key not in NAGIOS_KEYS:
             raise _wrong(f"{path}: unknown key nagios.{key}{_near(key, list(NAGIOS_KEYS))}")

@@ -32,26 +32,41 @@ class Log:
 
 
 class Troubles:
-    """What is wrong now, by part. A line at the begin and at the end; parts with one cause share theirs."""
+    """What is wrong now, by part. A line at the begin and at the end; a trouble that explains others tells of all."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
+        self._over: dict[str, str] = {}
         self.now: dict[str, str] = {}
 
     def begin(self, part: str, text: str, again: bool = False) -> None:
         """Something is wrong; its text may change, the line is written once, or with ``again`` once per text."""
-        if not self._others(part) and (part not in self.now or (again and self.now[part] != text)):
+        told = self._over.pop(part, None) is not None or self._explained(part)
+        if not told and (part not in self.now or (again and self.now[part] != text)):
             self._say(f"{CAUSE.get(part, part)}: {text}")
         self.now[part] = text
 
     def end(self, part: str, text: str) -> None:
-        """It is well again."""
-        if self.now.pop(part, None) is not None and not self._others(part):
-            self._say(f"{CAUSE.get(part, part)}: {text}")
-
-    def _others(self, part: str) -> bool:
+        """It is well again. A cause waits with its line for what it explains, until ``settle``."""
+        if self.now.pop(part, None) is None or self._explained(part):
+            return
+        if self._of(part):
+            self._over[part] = text
+            return
         cause = CAUSE.get(part, part)
-        return any(CAUSE.get(other, other) == cause for other in self.now if other != part)
+        self._say(f"{cause}: {self._over.pop(cause, text)}")
+
+    def settle(self) -> None:
+        """At the end of a tick: causes that are over although something that they explained is not."""
+        for cause, text in self._over.items():
+            self._say(f"{cause}: {text}; but: {'; '.join(self._of(cause))}")
+        self._over.clear()
+
+    def _explained(self, part: str) -> bool:
+        return part in CAUSE and CAUSE[part] in self.now
+
+    def _of(self, cause: str) -> list[str]:
+        return [text for part, text in sorted(self.now.items()) if CAUSE.get(part) == cause]
 
 
 def where(exc: BaseException) -> str:

@@ -21,6 +21,7 @@ from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
 from selfheal_cluster.healer.reading import Reading, healed_since
+from selfheal_cluster.healer.silence import HEARD, Deaf, silence
 from selfheal_cluster.healer.spool import Batch
 from selfheal_cluster.healer.units import with_starting
 from selfheal_cluster.healer.voice import Voice
@@ -33,7 +34,8 @@ CHORES_SECONDS = 3600.0
 ALERTS_BETWEEN = 10000
 CLOCK_SECONDS = 5.0
 VERDICT_AGE_SECONDS = 60.0
-TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", "not_running": "pipe", "no_pipe": "pipe"}
+DEAF = ("not_running", "no_pipe")
+TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", **dict.fromkeys(DEAF, "pipe")}
 Row = dict[str, Any]
 Decide = Callable[[Row, float], list[Row]]
 
@@ -60,6 +62,7 @@ class Healer:
         self.voice = Voice(config, books, deliverer, self.troubles, say)
         self.pace = pacing.Pace()
         self.last: Reading | None = None
+        self._deaf: Deaf | None = None
         self.left_over: list[str] = []
         self._world: Row = {}
         self._units: dict[str, str] | None = {}
@@ -92,6 +95,10 @@ class Healer:
         if not self._journal_failed:
             self.troubles.end("journal", "can be used again")
         self._part("pipe", self.heartbeat, now, without_journal=True)
+        if "pipe" not in self.troubles.now:
+            self._deaf = None
+            self._hear()
+        self.troubles.settle()
 
     def _part(self, name: str, part: Callable[[float], None], now: float, without_journal: bool = False) -> None:
         if self._journal_failed and not without_journal:
@@ -101,6 +108,9 @@ class Healer:
             part(now)
         except SelfhealError as exc:
             trouble = TROUBLE_OF.get(exc.reason, name)
+            if exc.reason in DEAF:
+                self._deaf = self._deaf or Deaf(now, exc.message)
+                self._hear()
             self.troubles.begin(trouble, exc.message, again=trouble == "journal")
             if trouble == "journal":
                 self._journal_failed = True
@@ -117,7 +127,7 @@ class Healer:
         self.say(f"clock: it went back by {seconds:.0f} s")
         self._units_at = self._policies_at = self._chores_at = float("-inf")
         self.pace = pacing.Pace()
-        self.last = None  # read in the future
+        self.last = self._deaf = None  # of the future
         self._begun_at = None
         for each in (self.acts, self.voice, self.papers):
             each.clock_went_back()
@@ -190,12 +200,7 @@ class Healer:
                 return
             self.pace = pacing.ended(self.pace, reading.cost, now)
             self.last = reading
-            if reading.fresh:
-                self.troubles.end("nagios", "can be read again")
-                self.troubles.end("readings", "can be kept again")
-            else:
-                part = "readings" if reading.reason == "no_journal" else "nagios"
-                self.troubles.begin(part, f"{reading.reason}: {reading.problem}; nothing new is healed until then")
+            self._hear()
         world = self._look(now)
         alerted = self._alerted or bool(world["alerts"])
         if self.stopping or not world["policies"]:
@@ -204,6 +209,19 @@ class Healer:
             self._alerted = False
             self.pace = pacing.begun(self.pace, now)
             self.reader.begin(world["policies"], healed_since(world["attempts"]), now)
+
+    def _hear(self) -> None:
+        """Say when Nagios has fallen silent, so that nothing is healed, and when it is heard again."""
+        found = silence(self.last, self._deaf)
+        if found is None:
+            return
+        part, text = found
+        if part != "readings":  # a reading that cannot be kept says nothing about Nagios
+            self.troubles.end("readings", "can be kept again")
+        if part:
+            self.troubles.begin(part, text)
+        else:
+            self.troubles.end("nagios", HEARD)
 
     def _look(self, now: float) -> Row:
         self._world = self.books.world(now)
@@ -238,7 +256,7 @@ class Healer:
         """Add what was read of Nagios. A reading of long ago says nothing about now."""
         last = self.last
         young = last is not None and now - last.read_at <= self._limit()
-        fresh = last is not None and last.fresh and young
+        fresh = last is not None and young and silence(last, self._deaf) == ("", "")
         world["verdicts"] = last.verdicts if last is not None and fresh else {}
         world["fresh"] = fresh
         world["read_at"] = last.read_at if last is not None and fresh else None

@@ -23,7 +23,11 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_h
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
-from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import (
+    DEFAULT_STATUS_UPDATE_INTERVAL,
+    NagiosClient,
+    running_status_update_interval,
+)
 
 HTTP_SECONDS = 10.0
 SPARE_HISTORY_SECONDS = 60.0
@@ -68,9 +72,12 @@ def client(nagios: Mapping[str, str]) -> NagiosClient:
             password = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
             raise SelfhealError("unauthorized", f"the password of Nagios cannot be read from {path}: {exc}") from exc
+    # Looked up each time as well: Nagios may have been given another one, or be reloaded only now.
+    interval = running_status_update_interval(nagios["config_file"]) if nagios.get("config_file") else None
     return NagiosClient(
-        nagios["url"], nagios.get("user"), password, HTTP_SECONDS, ca_path=nagios.get("ca_file"), opener=open_url
-    )
+        nagios["url"], nagios.get("user"), password, HTTP_SECONDS, ca_path=nagios.get("ca_file"), opener=open_url,
+        status_update_interval=interval or DEFAULT_STATUS_UPDATE_INTERVAL,
+    )  # fmt: skip
 
 
 def slim(verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,10 @@ UNANSWERED_SECONDS = 1.0
 
 @dataclass
 class Reading:
-    """One reading of Nagios. ``problem`` says why it is none; then nothing of it may be acted on."""
+    """One reading of Nagios. ``problem`` says why it is none; then nothing of it may be acted on.
+
+    ``written_at``: when Nagios wrote the data that were read, if it says so.
+    """
 
     read_at: float
     cost: float
@@ -30,6 +33,7 @@ class Reading:
     fresh: bool = False
     reason: str = ""
     problem: str = ""
+    written_at: float | None = None
 
 
 def question(config: Config, policies: Mapping[str, Any], since: Mapping[str, float]) -> dict[str, Any]:
@@ -43,6 +47,12 @@ def question(config: Config, policies: Mapping[str, Any], since: Mapping[str, fl
         "since": dict(since),
         "timeout": config.read_timeout_seconds,
     }
+
+
+def written_at(nagios: Mapping[str, Any]) -> float | None:
+    """When Nagios wrote the data of an answer, out of its freshness."""
+    asked, age = nagios.get("queried_at"), nagios.get("age_seconds")
+    return None if asked is None or age is None else float(asked) - float(age)
 
 
 def healed_since(attempts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -121,6 +131,7 @@ class NagiosReader:
         nagios = head["nagios"]
         found.fresh, found.reason = bool(nagios["fresh"]), str(nagios["reason"])
         found.problem = "" if found.fresh else str(nagios["message"])
+        found.written_at = written_at(nagios)
         return found
 
     def _cost(self, ended: Ended, head: Mapping[str, Any]) -> float:

@@ -170,9 +170,12 @@ def test_a_heal_that_does_not_end_leaves_the_healer_as_it_was(place: Place, ran:
 
 def test_what_fails_before_the_journal_is_changed_goes_back_to_the_old_version(place: Place) -> None:
     place.run()
+    settings = place.folder / "etc/healer.json"
+    settings.write_text('{"of": "the old version"}\n')
     (place.folder / "bin/visudo").write_text("#!/bin/sh\nexit 1\n")
     done = place.play(CHANGE)
     assert done.returncode != 0 and place.runs and place.used == "venv-old", done.stdout
+    assert "Write the settings" in done.stdout and settings.read_text() == '{"of": "the old version"}\n', done.stdout
     assert place.environments == {"venv-old", "venv-older", "venv-new"}
 
 

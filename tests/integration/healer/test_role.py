@@ -143,6 +143,7 @@ def test_the_healer_takes_its_settings(written: Written) -> None:
     read = config.load(str(written.settings / "healer.json"))
     assert read.monitor_host == "monitor" and read.poll_seconds == 4
     assert read.nagios["url"] == "http://10.213.77.10/nagios4/cgi-bin"
+    assert read.nagios["config_file"] == str(written.folder / "main.cfg")
 
 
 def test_ansible_asks_for_no_terminal_which_the_key_may_not_have(written: Written) -> None:

@@ -16,18 +16,21 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch import 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import initialise
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.config import Config
 from selfheal_cluster.healer.deliver import Deliverer
 from selfheal_cluster.healer.loop import Healer
-from selfheal_cluster.healer.reading import Reading
+from selfheal_cluster.healer.reading import Reading, written_at
 from selfheal_cluster.healer.spool import Spool
 from selfheal_cluster.healer.units import Units, parse_name
+from tests.unit.nagios.answers import SERVICE, Opener, answer
 
 START = 1_795_560_000.0
 REFUSAL_SECONDS = 1.0
 HEAL_SECONDS = 6.0
 CHECK_SECONDS = 2.0
+PIPE_BYTES = 65536  # what the kernel keeps of a pipe that nobody empties
 Trip = Callable[[str, Callable[[], Any]], Any]
 
 
@@ -51,12 +54,18 @@ class FakeFarm:
         self.ill_since: dict[str, float] = {}
         self.well_since: dict[str, float] = {}
         self.fresh = True
+        self.silent = ""
+        self.silent_at = 0.0
+        self.frozen: dict[str, dict[str, Any]] = {}
+        self.interval = 1.0
+        self.unread = 0
         self.outcome = "healed"
         self.units: dict[str, float] = {}
         self.started: list[str] = []
         self.refused: list[str] = []  # runs whose plan found nothing to heal, or Nagios not to be believed
         self.refuse_start = ""
         self.commands: list[str] = []
+        self.offered: list[str] = []
         self.pipe_broken = False
         self.events = 0
         for name in ("spool", "runs"):
@@ -89,6 +98,15 @@ class FakeFarm:
         self.ill_since.setdefault(node, self.now)
         if alert:
             self.drop(node)
+
+    def fall_silent(self, how: str) -> None:
+        """Nagios is ``stopped`` cleanly, ``killed``, or hangs so that its data grow ``stale``."""
+        self.silent, self.silent_at, self.unread = how, self.now, 0
+        self.frozen = self.verdicts(self.now)  # its last check shows all that is ill by now
+
+    def speak_again(self) -> None:
+        """Nagios runs again; one that only hung reads now what its pipe has kept."""
+        self.silent = ""
 
     def drop(self, node: str, service: str | None = "memory", **more: Any) -> str:
         """An event file, as Nagios' handler leaves it."""
@@ -136,7 +154,7 @@ class FakeFarm:
         with Journal(self.config.journal) as journal:
             row = journal.rows("SELECT node, layer FROM incidents WHERE id = ?", incident)[0]
             reason = "" if row["node"] in self.ill_since else "not_ill"
-            reason = reason if self.fresh else "nagios_stale"
+            reason = reason if self.fresh and self.freshness()["fresh"] else "nagios_stale"
             if reason:
                 journal.db.execute(
                     "INSERT INTO decisions (at, node, layer, incident, admitted, reasons, summary, hash, body)"
@@ -167,9 +185,9 @@ class FakeFarm:
                   "traffic_safe_at": started + 1.5}  # fmt: skip
         (folder / "result.json").write_text(json.dumps(result))
 
-    def verdicts(self) -> dict[str, dict[str, Any]]:
+    def verdicts(self, checked_at: float | None = None) -> dict[str, dict[str, Any]]:
         found = {}
-        at = self.now - self.now % CHECK_SECONDS
+        at = self.now - self.now % CHECK_SECONDS if checked_at is None else checked_at
         for policy in self.policies.values():
             for node in policy["nodes"]:
                 faulty = node in self.ill_since and self.ill_since[node] <= at
@@ -182,10 +200,29 @@ class FakeFarm:
                 }  # fmt: skip
         return found
 
+    def freshness(self) -> dict[str, Any]:
+        """What the real client says of the answer that this Nagios gives now."""
+        at = self.silent_at if self.silent else self.now
+        age = self.now - at // self.interval * self.interval  # whole intervals: so often it writes its data
+        body = answer(
+            "servicelist", {"n": {"memory": SERVICE}}, int(age * 1000), at_ms=int(self.now * 1000)
+        )  # fmt: skip
+        given = b"\n" if self.silent == "stopped" else body
+        nagios = NagiosClient(
+            "http://127.0.0.1/", opener=Opener([given]), status_update_interval=self.interval, sleep=lambda _s: None
+        )
+        return nagios.services().freshness
+
     def write(self, _pipe: str, lines: Iterable[str]) -> None:
-        if self.pipe_broken:
+        lines = list(lines)
+        self.offered += lines
+        if self.pipe_broken or self.silent in ("stopped", "killed"):
             raise SelfhealError("not_running", "Nagios does not read pipe: it is not running.")
-        self.commands += list(lines)
+        if self.silent:
+            self.unread += sum(len(line.encode()) for line in lines)
+            if self.unread > PIPE_BYTES:
+                raise SelfhealError("not_running", "Nagios does not empty pipe: it hangs.")
+        self.commands += lines
 
 
 class FakeReader:
@@ -208,7 +245,11 @@ class FakeReader:
         self.running = False
         if not self.farm.fresh:
             return Reading(self.farm.now, self.cost, {}, False, "not_running", "Nagios is not running.")
-        return Reading(self.farm.now, self.cost, self.farm.verdicts(), True, "ok")
+        seen = self.farm.freshness()
+        if not seen["fresh"]:
+            return Reading(self.farm.now, self.cost, {}, False, seen["reason"], seen["message"], written_at(seen))
+        verdicts = self.farm.frozen if self.farm.silent else self.farm.verdicts()
+        return Reading(self.farm.now, self.cost, verdicts, True, "ok", "", written_at(seen))
 
     def stop(self) -> None:
         self.running = False

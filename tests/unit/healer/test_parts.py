@@ -41,6 +41,8 @@ def test_settings_have_defaults() -> None:
         ({"nagios": {"url": "u", "user": "x"}}, "go together"),
         ({"nagios": {"urll": "u"}}, "did you mean url"),
         ({"nagios": {"url": 7}}, "nagios.url must be text"),
+        ({"nagios": {"url": "u", "config_fil": "/x"}}, "did you mean config_file"),
+        ({"nagios": {"url": "u", "config_file": 7}}, "nagios.config_file must be text"),
         ({"pol_seconds": 4}, "did you mean poll_seconds"),
         ({"poll_seconds": "4"}, "poll_seconds must be seconds"),
         ({"poll_seconds": True}, "poll_seconds must be seconds"),

@@ -12,12 +12,14 @@ import time
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from selfheal_cluster.healer import reader
+from tests.integration.nagios_fixture import PASSWORD, USER, RealNagios, host_object, service_object, wait_for
 
 
 class FakeSite(http.server.BaseHTTPRequestHandler):
@@ -60,6 +62,37 @@ def test_the_password_goes_to_nagios_and_to_no_redirect(site: str) -> None:
 def test_a_password_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SelfhealError, match="password of Nagios cannot be read"):
         reader.client({"url": "http://127.0.0.1/", "user": "x", "password_file": str(tmp_path / "none")})
+
+
+def test_a_killed_nagios_is_not_believed_for_long_and_a_healthy_one_always() -> None:
+    objects = host_object("ei1") + service_object("ei1", "web")
+    with RealNagios(objects, config="status_update_interval=10\n") as nagios:
+        path = nagios.folder / "nagios.cfg"
+        (nagios.folder / "password").write_text(PASSWORD + "\n")
+        given = {"url": nagios.url, "user": USER, "password_file": str(nagios.folder / "password"),
+                 "config_file": str(path)}  # fmt: skip
+
+        def freshness() -> dict[str, Any]:
+            return reader.client(given).services().freshness
+
+        assert freshness()["status_update_interval"] == 10.0
+        path.write_text(path.read_text().replace("status_update_interval=10", "status_update_interval=1"))
+        ages, end = [], time.monotonic() + 13.0  # Nagios was not reloaded: it still writes every ten seconds
+        while time.monotonic() < end:
+            seen = freshness()
+            assert seen["fresh"], seen
+            ages.append(seen["age_seconds"])
+            time.sleep(0.25)
+        assert max(ages) > 5.0, "nothing was proven: by the file's word this would have been no trial"
+        nagios.reload()
+        wait_for(lambda: freshness()["status_update_interval"] == 1.0, what="the new interval")
+        wait_for(lambda: freshness()["fresh"], what="Nagios after its reload")
+        nagios.kill()
+        killed_at = time.monotonic()
+        stale = wait_for(lambda: (seen := freshness())["reason"] == "stale" and seen, 15.0, "frozen data to be stale")
+        assert time.monotonic() - killed_at < 8.0, stale
+        del given["config_file"]
+        assert freshness()["fresh"], "without it nothing is known, and Nagios' default is taken"
 
 
 def test_what_the_healer_keeps_of_a_verdict_is_little() -> None:

@@ -55,10 +55,12 @@ HOST: dict[str, Any] = {
 }
 
 
-def answer(kind: str, listed: Any, age_ms: int | None = 500, code: int = 0, message: str = "") -> bytes:
+def answer(
+    kind: str, listed: Any, age_ms: int | None = 500, code: int = 0, message: str = "", at_ms: int = NOW_MS
+) -> bytes:
     """The body of one answer with this list in it."""
     result: dict[str, Any] = {
-        "query_time": NOW_MS,
+        "query_time": at_ms,
         "cgi": "statusjson.cgi",
         "user": "selfheal",
         "type_code": code,
@@ -66,7 +68,7 @@ def answer(kind: str, listed: Any, age_ms: int | None = 500, code: int = 0, mess
         "message": message,
     }
     if age_ms is not None:
-        result["last_data_update"] = NOW_MS - age_ms
+        result["last_data_update"] = at_ms - age_ms
     data = {"selectors": {}, kind: listed} if code == 0 else {"options": {}}
     return json.dumps({"format_version": 0, "result": result, "data": data}).encode()
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import urllib.error
 from email.message import Message
 from typing import Any
@@ -16,7 +17,9 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import (
     NagiosClient,
     configured_status_update_interval,
+    running_status_update_interval,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_parse import interval_in_force
 from tests.unit.nagios.answers import HOST, NOW_MS, SERVICE, Opener, answer, services
 
 GOOD = services()
@@ -79,7 +82,19 @@ def test_reason(answers: list[bytes | Exception], reason: str, asked: int) -> No
 
 @pytest.mark.parametrize(
     ("age_ms", "interval", "fresh"),
-    [(29_000, 10, True), (31_000, 10, False), (4_000, 1, True), (6_000, 1, False), (0, 1, True), (-4_000, 1, True)],
+    [
+        (29_000, 10, True),
+        (31_000, 10, False),
+        (4_000, 1, True),
+        (6_000, 1, False),
+        (0, 1, True),
+        (-4_000, 1, True),
+        # A CGI that needs long to read a big site finds data that are younger than its question.
+        (-20_000, 1, True),
+        (-31_000, 1, False),
+        (-31_000, 60, True),
+        (-181_000, 60, False),
+    ],
 )
 def test_stale_is_three_intervals_but_never_under_five_seconds(age_ms: int, interval: float, fresh: bool) -> None:
     nagios, _ = client(answer("servicelist", {"web1": {"memory": SERVICE}}, age_ms), status_update_interval=interval)
@@ -211,6 +226,7 @@ def test_bad_url(given: str) -> None:
         ("x=1\nstatus_update_interval=15\nstatus_update_interval=5\n", 5.0),
         ("# nothing\n", 10.0),
         ("status_update_interval=often\n", None),
+        (" status_update_interval = 2 \n#status_update_interval=7\n", 2.0),
     ],
 )
 def test_interval_out_of_the_configuration(tmp_path: Any, text: str, interval: float | None) -> None:
@@ -218,3 +234,44 @@ def test_interval_out_of_the_configuration(tmp_path: Any, text: str, interval: f
     path.write_text(text)
     assert configured_status_update_interval(str(path)) == interval
     assert configured_status_update_interval(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "loaded_at", "interval"),
+    [
+        pytest.param("status_update_interval=1\n", 100.5, 1.0, id="read after it was written"),
+        pytest.param("status_update_interval=1\n", 99.5, None, id="written since, and not read yet"),
+        pytest.param("status_update_interval=1\n", 100.0, None, id="in doubt not read yet"),
+        pytest.param("status_update_interval=1\n", None, None, id="nobody knows when it was read"),
+        pytest.param("status_update_interval=1\nstatus_update_interval=15\n", 101.0, 15.0, id="the last one counts"),
+        pytest.param("  status_update_interval = 3 \n", 101.0, 3.0, id="blanks as Nagios takes them"),
+        pytest.param("#status_update_interval=1\n", 101.0, None, id="only a comment"),
+        pytest.param("status_update_interval=1\ninclude_file=/x.cfg\n", 101.0, None, id="another file may say else"),
+        pytest.param("include_dir=/x\nstatus_update_interval=1\n", 101.0, None, id="other files may say else"),
+        *(
+            pytest.param(f"status_update_interval={bad}\n", 101.0, None, id=f"no interval: {bad}")
+            for bad in ("often", "", "0", "-1", "nan", "inf", "7200")
+        ),
+    ],
+)
+def test_the_interval_in_force_is_believed_only_when_it_is_proven(
+    text: str, loaded_at: float | None, interval: float | None
+) -> None:
+    assert interval_in_force(text, 100.0, loaded_at) == interval
+
+
+def test_the_interval_of_the_nagios_that_runs(tmp_path: Any) -> None:
+    path, cache = tmp_path / "nagios.cfg", tmp_path / "objects.cache"
+    path.write_text("status_update_interval=1\nobject_cache_file=objects.cache\n")
+    written_at = path.stat().st_ctime
+    assert running_status_update_interval(str(path)) is None, "Nagios has never read it"
+    cache.touch()
+    os.utime(cache, (written_at + 5, written_at + 5))
+    assert running_status_update_interval(str(path)) == 1.0
+    path.write_text(path.read_text().replace("=1", "=10"))
+    os.utime(path, (1, 1))  # as a copy that brings its old time along
+    os.utime(cache, (written_at, written_at))
+    assert running_status_update_interval(str(path)) is None, "changed since"
+    path.write_text("status_update_interval=1\n")
+    assert running_status_update_interval(str(path)) is None, "no cache is named"
+    assert running_status_update_interval(str(tmp_path / "none")) is None
