@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -120,17 +120,14 @@ def in_use(folder: Path) -> bool:
     return re.search(re.escape(str(folder)) + "[,:/]", Path("/proc/self/mountinfo").read_text()) is not None
 
 
-def _make(target: Path) -> None:
+def debootstrap(target: Path, include: Sequence[str], hook: str = "") -> None:
+    """Make a root file system of Debian's smallest set and these packages; a hook gets the new root as $1."""
     unfinished = target.with_name(f"{target.name}.part")
-    say(
-        f"building the base root file system from {len(packages())} Debian packages and what they need, "
-        f"once, 1 to 3 minutes: {target}"
-    )
     argv = [
         "mmdebstrap",
         "--variant=minbase",
-        f"--include={','.join(packages())}",
-        f'--customize-hook={HOOK} "$1"',
+        f"--include={','.join(include)}",
+        *([f"--customize-hook={hook}"] if hook else []),
         SUITE,
         str(unfinished),
     ]
@@ -146,6 +143,14 @@ def _make(target: Path) -> None:
     if process.returncode != 0:
         raise LabError("mmdebstrap failed; its last words:\n" + "\n".join(tail))
     unfinished.rename(target)
+
+
+def _make(target: Path) -> None:
+    say(
+        f"building the base root file system from {len(packages())} Debian packages and what they need, "
+        f"once, 1 to 3 minutes: {target}"
+    )
+    debootstrap(target, packages(), f'{HOOK} "$1"')
 
 
 def ensure(cache: Path = CACHE) -> Path:

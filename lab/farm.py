@@ -31,6 +31,7 @@ SOURCES = (
     "roles/guard",
     "roles/nagios_agent",
     "roles/nagios_server",
+    "roles/packages",
     "plugins",
 )
 #: And what the healer is made of, where the lab makes one.
