@@ -2,8 +2,8 @@
 # Copyright: (c) 2026, selfheal.cluster contributors
 """A FAKE Nagios for a big farm: the JSON CGIs over HTTP, out of memory. A real one of 20,000 services needs a site.
 
-The services are those of ``farm.answer``. Each is checked once a minute; the web service of a node that stands in the
-file of the ill is critical, and was looked at again when the node came into that file or left it.
+The services are those of ``farm.answer``. Each is checked every five seconds; the web service of a node that stands
+in the file of the ill is critical, and was looked at again when the node came into that file or left it.
 ``python -m tests.bench.fake_nagios --nodes N --ill FILE --port-file FILE``
 """
 
@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.bench import farm
 
-CHECK_SECONDS = 60
+CHECK_SECONDS = 5
 WEB = "http"  # the service that falls ill
 CHECK, WEB_CHECK, CHANGE = "@check@", "@web-check@", "@change@"
 SINCE = 3600.0  # how long everything was as it is when nobody fell ill

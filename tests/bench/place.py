@@ -83,7 +83,15 @@ def wait_for(question: Callable[[], Any], seconds: float, what: str, pause: floa
 
 @contextlib.contextmanager
 def scratch(name: str) -> Iterator[Path]:
-    """A folder on the disk of the checkout, since a tmpfs would make every fsync free."""
+    """A folder on the disk of the checkout, since a tmpfs would make every fsync free.
+
+    From here on SIGTERM ends us as an error does, so that nothing that was started is left behind.
+    """
+
+    def ended(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)
     parent = ROOT / "build" / "bench"
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))

@@ -90,7 +90,8 @@ def test_marks_of_a_run(tasks: list[str], marks: tuple[float | None, ...]) -> No
 
 
 def test_a_pid_that_comes_again_is_another_run() -> None:
-    tasks = [*HEAL, *ACTED, stamp(12.9, "end"), stamp(21.0, "task", "x", node="ei2"), stamp(22.0, "end")]
+    tasks = [*HEAL, *ACTED, stamp(12.9, "end"), stamp(21.0, "task", "x", node="ei2")]
+    tasks.append(stamp(22.0, "end", node="ei2"))
     first, second = runs(["11000000000 7", "20000000000 7"], tasks)
     assert (first.node, first.first_change, second.node, second.first_change) == ("ei1", 12.1, "ei2", 21.0)
 
@@ -213,7 +214,7 @@ CHILDREN = {"reader": 200.0, "policies": 60.0, "metrics": 25.0, "page": 25.0}
 def held(**values: Any) -> dict[str, Any]:
     return {
         "loop_mb": 41.0, "healed": 1000, "services": 20000, "nodes_read": 2000, "children_mb": CHILDREN,
-        "troubles": [], **values,
+        "ring": 20000, "together_mb": 300.0, "unit_may_have_mb": 384.0, "troubles": [], **values,
     }  # fmt: skip
 
 
@@ -228,6 +229,9 @@ def held(**values: Any) -> dict[str, Any]:
         ({"services": 19990}, "only 19990 of 20000 services"),
         ({"nodes_read": 1999}, "only 1999 nodes"),
         ({"children_mb": {**CHILDREN, "reader": 0.0}}, "no child of kind reader"),
+        ({"ring": 19999}, "only 19999 of 20000 entries"),
+        ({"together_mb": 384.0}, ""),
+        ({"together_mb": 385.0}, "together 385 MB, the unit may have 384"),
         ({"troubles": ["bug in act"]}, "bug in act"),
     ],
 )
