@@ -214,7 +214,10 @@ def play(folder: Path, incidents: int, services: int, progress: bool) -> dict[st
                         raise RuntimeError(f"the healer ended: {where.log()[-2000:]}")
                     return wanted()
 
-                return wait_for(asked, seconds, f"{what}; the healer said:\n{where.log()[-2000:]}", 0.2)
+                try:
+                    return wait_for(asked, seconds, what, 0.2)
+                except TimeoutError as exc:
+                    raise TimeoutError(f"{exc}; the healer said:\n{where.log()[-2000:]}") from exc
 
             alive(lambda: _nodes_read(where) >= len(nodes), 300.0, "the first reading of all nodes")
             first = watch.loop_peak
@@ -377,7 +380,8 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         together,
         "",
-        f"one reading of all, the ring full: {dear['wall']:.1f} s, {dear['cpu']:.1f} s of CPU; lost: {seen['readings_lost']}",
+        f"one reading of all, the ring full: {dear['wall']:.1f} s, {dear['cpu']:.1f} s of CPU",
+        f"readings that took too long and were ended: {seen['readings_lost']}",
     ]
     lines += ["", "held" if result["passed"] else "BROKEN"]
     return "\n".join([*lines, *(f"wrong: {line}" for line in result["wrong"])])

@@ -309,9 +309,10 @@ class Stage:
             wait_for(came.exists, 15.0, "the watcher of the spool")
             with place.healer(where, python, tools, [self.side("ours") / "collections"]):
                 sql = "SELECT count(DISTINCT node) AS n FROM readings"
-                wait_for(
-                    lambda: where.rows(sql)[0]["n"] == len(self.farm.nodes), 120.0, f"a first reading: {where.log()}"
-                )
+                try:
+                    wait_for(lambda: where.rows(sql)[0]["n"] == len(self.farm.nodes), 120.0, "a first reading")
+                except TimeoutError as exc:
+                    raise TimeoutError(f"{exc}; the healer said:\n{where.log()[-2000:]}") from exc
                 yield where
         finally:
             watch.kill()
