@@ -22,9 +22,9 @@ prove: ## the long, seeded campaign (SEED=1), then all scenarios, three seeds ea
 	@SEED=$(SEED) $(PYTHON) -m tests.campaign; first=$$?; \
 	SEED=$(SEED) $(PYTHON) -m tests.campaign.scenarios && exit $$first
 
-bench: ## ratios side by side; writes build/bench/report.json
-	@tools/setup test
-	@$(PYTHON) -m tests.bench
+bench: ## ratios side by side (ROWS=name,name: only these); writes build/bench/report.json
+	@tools/setup bench
+	@$(PYTHON) -m tests.bench $(if $(ROWS),"$(ROWS)")
 
 lab: ## start the lab's farm
 	@tools/setup demo

@@ -55,7 +55,7 @@ def look(
             by_host,
             nagios,
             now=nagios.get("queried_at") or now(),  # the clock that stamped the readings
-            history=list(history),
+            history=history,
             since=since,
             reading_age_seconds=reading_age_seconds,
         ),
@@ -87,13 +87,18 @@ def _verdicts(
     by_node: Mapping[str, List[Mapping[str, Any]]],
     by_host: Mapping[str, Mapping[str, Any]],
     nagios: Mapping[str, Any],
+    history: Iterable[Mapping[str, Any]],
     **options: Any,
 ) -> Dict[str, Any]:
     verdicts: Dict[str, Any] = {}
+    past: Dict[str, List[Mapping[str, Any]]] = {}
+    for reading in history:  # sorted once: gone through anew for each layer it takes a big farm minutes
+        past.setdefault(str(reading.get("node")), []).append(reading)
     for entry, gauges in checked:
         own = {node: by_node[node] for node in entry["nodes"]}
         if nagios["fresh"]:
-            verdicts.update(evaluate(gauges, own, nodes=entry["nodes"], hosts=by_host, **options))
+            earlier = [reading for node in entry["nodes"] for reading in past.get(node, ())]
+            verdicts.update(evaluate(gauges, own, history=earlier, nodes=entry["nodes"], hosts=by_host, **options))
             continue
         for node in entry["nodes"]:  # frozen data may look young: nothing of them counts (invariant 4)
             verdicts[node] = {

@@ -23,14 +23,14 @@ def layers(nodes: int) -> dict[str, list[str]]:
     return {f"layer{at // LAYER_SIZE:04d}": names[at : at + LAYER_SIZE] for at in range(0, nodes, LAYER_SIZE)}
 
 
-def answer(nodes: int, seed: int) -> bytes:
+def answer(nodes: int, seed: int, ill_share: float = 0.02) -> bytes:
     """The body of ``servicelist`` with details, for ``nodes`` nodes of ten services each."""
     dice = random.Random(seed)
     listed: dict[str, dict[str, Any]] = {}
     number = 0
     for node in range(nodes):
         name = f"node{node:05d}"
-        ill = dice.random() < 0.02
+        ill = dice.random() < ill_share
         listed[name] = {}
         for service in SERVICES:
             number += 1

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _gauges_seen
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import KINDS, VERDICTS, evaluate
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_agent import agent_trouble, no_network
@@ -216,6 +217,33 @@ def test_a_failure_in_one_question_is_not_lost() -> None:
 
     with pytest.raises(SelfhealError, match="does not know"):
         seen(Broken([]))
+
+
+def test_each_layer_is_judged_by_the_earlier_readings_of_its_own_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A big farm has a hundred layers and a ring of 20,000 entries: each of them is worth one look, not a hundred."""
+    given: dict[str, list[Any]] = {}
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        given[",".join(options["nodes"])] = [reading["value"] for reading in options["history"]]
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(_gauges_seen, "evaluate", watched)
+    past = [
+        {
+            "node": node,
+            "gauge": "memory",
+            "service": "memory",
+            "label": "mem_available",
+            "value": value,
+            "at": farm.NOW - ago,
+        }
+        for node, value, ago in (("a", 0.91, 50), ("b", 0.5, 50), ("a", 0.92, 30), ("gone", 0.9, 30))
+    ]
+    layers = [{"layer": name, "nodes": [name], "gauges": None} for name in ("a", "b")]
+    services = farm.layer({"a": {"memory": {"used": 0.95}}, "b": {}})
+    result = look(Nagios(services), layers, lambda: farm.NOW, history=iter(past))
+    assert given == {"a": [0.91, 0.92], "b": [0.5]}
+    assert {node: verdict["verdict"] for node, verdict in result["verdicts"].items()} == {"a": "faulty", "b": "ok"}
 
 
 def test_a_wrong_gauge_is_told_before_nagios_is_asked() -> None:
