@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -73,3 +75,22 @@ def test_a_folder_made_anew_is_watched(spool: Path, wake: Wake) -> None:
     wake.rest(0.001)
     deliver(spool)
     assert rested(wake, LONG) < LONG / 2
+
+
+def test_the_word_ends_no_process_that_has_other_threads(spool: Path, wake: Wake) -> None:
+    """A signal of a process goes to any thread; this one had ended the whole of it."""
+    ended = threading.Event()
+    other = threading.Thread(target=ended.wait, args=[LONG])
+    other.start()
+    for _each in range(20):
+        deliver(spool)
+        assert rested(wake, LONG) < LONG / 2
+    ended.set()
+    other.join()
+
+
+def test_a_stop_ends_a_rest(wake: Wake) -> None:
+    before = signal.signal(signal.SIGUSR2, lambda _number, _frame: None)
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR2]).start()
+    assert rested(wake, LONG) < LONG / 2
+    signal.signal(signal.SIGUSR2, before)
