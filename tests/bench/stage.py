@@ -31,7 +31,8 @@ from tests.bench.place import PYTHON, ROOT, Place, wait_for
 from tests.integration.nagios_fixture import RealNagios, host_object, service_object
 
 HELPERS = Path(__file__).resolve().parent / "helpers"
-PLAYBOOK = "selfheal.cluster.heal"
+COLLECTION = Path("collections") / "ansible_collections" / "selfheal" / "cluster"
+BOOK = COLLECTION / "playbooks" / "heal.yml"
 RULEBOOK = ROOT / "build" / "rulebook" / "bin" / "ansible-rulebook"
 JAVA = 17
 
@@ -80,7 +81,7 @@ RULES = """- name: alerts
 {throttle}      action:
         run_playbook:
           name: {playbook}
-          check_files: false
+          copy_files: false
 {lock}          extra_vars:
             {variable}: "{{{{ event.payload.host }}}}"
 """
@@ -282,7 +283,7 @@ class Stage:
 
     def _collection(self, side: str) -> None:
         """Our collection with the playbook of the bench, and a Python whose ansible-playbook is the wrapper."""
-        inside = self.side(side) / "collections" / "ansible_collections" / "selfheal" / "cluster"
+        inside = self.side(side) / COLLECTION
         (inside / "playbooks").mkdir(parents=True)
         for name in ("plugins", "roles", "meta", "galaxy.yml"):
             (inside / name).symlink_to(ROOT / name)
@@ -310,7 +311,7 @@ class Stage:
             with place.healer(where, python, tools, [self.side("ours") / "collections"]):
                 sql = "SELECT count(DISTINCT node) AS n FROM readings"
                 try:
-                    wait_for(lambda: where.rows(sql)[0]["n"] == len(self.farm.nodes), 120.0, "a first reading")
+                    wait_for(lambda: where.rows(sql)[0]["n"] == len(self.farm.nodes), 240.0, "a first reading")
                 except TimeoutError as exc:
                     raise TimeoutError(f"{exc}; the healer said:\n{where.log()[-2000:]}") from exc
                 yield where
@@ -323,8 +324,8 @@ class Stage:
         """ansible-rulebook with its webhook, once it listens."""
         folder = self.side("theirs")
         named = {"playbook": str(folder / "plain.yml"), "variable": "node"}
-        if not plain:
-            named = {"playbook": PLAYBOOK, "variable": "selfheal_node"}
+        if not plain:  # by its path, which is quicker: for a name it asks ansible-galaxy first
+            named = {"playbook": str(folder / BOOK), "variable": "selfheal_node"}
         (folder / "rules.yml").write_text(RULES.format(port=self.port, **named, **how))
         inventory = folder / "place" / "inventory" / "hosts.json"
         env = {
@@ -346,7 +347,7 @@ class Stage:
                 with socket.socket() as probe:
                     return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-            wait_for(listens, 60.0, "ansible-rulebook to listen")
+            wait_for(listens, 180.0, "ansible-rulebook to listen")
             yield process
         finally:
             process.terminate()
