@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[3]
 NODE = "ei1"
 HANDLER = ROOT / "roles/healer/files/selfheal-event"
 MEMORY_BYTES = 160 * 1024 * 1024  # healer and reader have half of it; they reach the rest only by leaking
+PATIENCE_SECONDS = 200.0  # for everything that takes a second here, and far longer where others want the CPU as well
 SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
 SYSTEMCTL = """#!/bin/sh
 # fake systemd: a unit is a process, known by a file with its number; an ended one is collected at once
@@ -94,7 +95,7 @@ class Farm:
         self.path.write_text(json.dumps({
             "inventory": str(folder / "inventory"), "journal": self.journal, "spool": str(folder / "spool"),
             "runs": str(folder / "runs"), "command_file": str(folder / "nagios.cmd"), "poll_seconds": 0.5,
-            "web_unit": "", "nagios": {"url": self.nagios.url},
+            "web_unit": "", "read_timeout_seconds": PATIENCE_SECONDS, "nagios": {"url": self.nagios.url},
         }))  # fmt: skip
         for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL)):
             tool = folder / "tools" / name
@@ -149,7 +150,7 @@ class Farm:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=log, stderr=log)
         if ready:
-            self._notify.settimeout(60.0)
+            self._notify.settimeout(PATIENCE_SECONDS)
             assert b"READY=1" in self._notify.recv(200)
 
     def kill(self, way: str) -> None:
@@ -162,7 +163,7 @@ class Farm:
     def ended(self, way: str) -> None:
         """It has ended, or does so now, in this way."""
         assert self.process is not None
-        code = self.process.wait(90)
+        code = self.process.wait(PATIENCE_SECONDS)
         self.process = None
         self.codes.append(code)
         assert code == (0 if way == "term" else -signal.SIGKILL), f"{way} ended it with {code}"
@@ -180,7 +181,7 @@ class Farm:
         self.alerts += 1
         words = ["--host", NODE, "--service", "memory", "--state", "CRITICAL", "--type", "HARD", "--attempt", "3"]
         words += ["--event-id", str(self.alerts), "--spool", str(self.folder / "spool")]
-        subprocess.run(["/usr/bin/python3", "-IS", HANDLER, *words], check=True, timeout=60)
+        subprocess.run(["/usr/bin/python3", "-IS", HANDLER, *words], check=True, timeout=PATIENCE_SECONDS)
 
     def reached(self, phase: str) -> bool:
         """Whether the heal is, or was, in this phase."""
