@@ -214,8 +214,12 @@ def create(path: str, now: float) -> bool:
         if os.path.exists(leftover):
             os.unlink(leftover)
     aside = "%s.new.%d" % (path, os.getpid())
-    mask = os.umask(0o077)
     try:
+        # Ours alone from its first byte on; SQLite gives its other files the same mode. Not by umask, which belongs to
+        # the whole process: two threads that put it back in the wrong order leave it changed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with told(path):
             connection = sqlite3.connect(aside, isolation_level=None)
             try:
@@ -235,7 +239,6 @@ def create(path: str, now: float) -> bool:
     except OSError as exc:
         raise JournalError("journal %s: %s" % (path, exc.strerror)) from exc
     finally:
-        os.umask(mask)
         if os.path.exists(aside):
             os.unlink(aside)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ def no_journal(path: Path, *words: str) -> None:
             assert word in result["refusals"][0]["detail"]
         assert result["would"], "the plan is said all the same"
         assert result["policy"]["layer"] == "ei"
+
+
+def test_journals_made_by_many_threads_leave_the_process_as_it_was(tmp_path: Path) -> None:
+    """Each set the mask of the whole process and put it back in its own order; others could not read later files."""
+    before = os.umask(0o022)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(lambda number: Journal.create(str(tmp_path / f"{number}.db"), NOW), range(64)))
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.db")} == {0o600}
 
 
 def test_missing(tmp_path: Path) -> None:
