@@ -24,6 +24,7 @@ from lab.machines import Lab, LabError
 ILLNESS, DISTURBANCE = "illness", "disturbance"
 CONSOLE_SECONDS = 60  # a machine that burns its CPU answers its console slowly
 PEAK_SECONDS = 30
+PEAK_BURN_MS = 10
 RATE_OF_PEAK = 60
 
 HOOK = r"""
@@ -51,6 +52,8 @@ if enabled ei.service && [ "${pid:-0}" -gt 0 ]; then
     fi
 fi
 if [ -e /var/lib/ei/lab-fill ]; then rm -f /var/lib/ei/lab-fill; echo disk; fi
+if [ -e /var/log/ei/lab-fill.log.1 ]; then rm -f /var/log/ei/lab-fill.log.*; echo logs; fi
+if systemctl is-active -q lab-hog.service; then systemctl stop lab-hog.service; echo memory_elsewhere; fi
 if systemctl is-active -q lab-cpu-burst.service; then systemctl stop lab-cpu-burst.service; echo cpu_burst; fi
 wrong=/run/systemd/system/nagios-nrpe-server.service.d/lab-check-wrong.conf
 if [ -e "$wrong" ]; then
@@ -87,6 +90,41 @@ systemctl daemon-reload
 systemctl restart nagios-nrpe-server.service
 """
 
+# Logs as logrotate leaves them, the last one cut short by the end of the partition: they are what the policy of the
+# lab's ei layer lets a heal delete. Only a partition of its own is filled, never the disk below the machine's root.
+LOGS = r"""
+mountpoint -q /var/log/ei || { echo '/var/log/ei is no partition of its own' >&2; exit 1; }
+number=1
+while dd if=/dev/zero of=/var/log/ei/lab-fill.log.$number bs=64k count=64 2>/dev/null && [ $number -lt 99 ]; do
+    number=$((number + 1))
+done
+touch -d '2 days ago' /var/log/ei/lab-fill.log.*
+[ -s /var/log/ei/lab-fill.log.1 ]
+"""
+
+# Memory that is not the service's: a restart of it frees none. It stays at its mark, and gives back under pressure
+# before the kernel would kill it; 8 % of the machine's memory is short of the 10 % from which on the gauge is raised.
+HOG = r"""
+systemd-run -q --collect --unit=lab-hog /usr/bin/python3 -c '
+import mmap, time
+CHUNK = 1 << 20
+held = []
+while True:
+    with open("/proc/meminfo", encoding="ascii") as lines:
+        words = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines}
+    free, mark = words["MemAvailable"], words["MemTotal"] * 8 // 100
+    if free > mark + CHUNK:
+        chunk = bytearray(CHUNK)
+        chunk[::mmap.PAGESIZE] = b"x" * len(range(0, CHUNK, mmap.PAGESIZE))
+        held.append(chunk)
+        time.sleep(0.005)
+    elif free < mark * 2 // 3 and held:
+        del held[-4:]
+    else:
+        time.sleep(0.05)
+'
+"""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -94,16 +132,17 @@ class Fault:
     kind: str
     what: str
     undone: str
-    inject: Callable[[Lab, str], None]
+    inject: Callable[..., None]
     needs: str = ""  # unit that a machine must have for this fault to mean anything
+    options: tuple[str, ...] = ()  # numbers that whoever breaks may give; each has a default
 
 
-def console(lab: Lab, node: str, script: str) -> str:
+def console(lab: Lab, node: str, script: str, seconds: float = CONSOLE_SECONDS) -> str:
     """Run a script inside a machine by its console, within a bound."""
     try:
-        done = lab.exec(node, ["sh", "-c", script], check=False, timeout=CONSOLE_SECONDS)
+        done = lab.exec(node, ["sh", "-c", script], check=False, timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise LabError(f"{node} did not answer its console for {CONSOLE_SECONDS} s (frozen? then mend it)") from None
+        raise LabError(f"{node} did not answer its console for {seconds:g} s (frozen? then mend it)") from None
     if done.returncode != 0:
         raise LabError(f"{node}: {(done.stderr or done.stdout).strip() or f'exit {done.returncode}'}")
     return done.stdout
@@ -125,21 +164,29 @@ def script(text: str) -> Callable[[Lab, str], None]:
     return inject
 
 
-def operator_restart(lab: Lab, node: str) -> None:
-    """As an operator would: tell Nagios first, then restart."""
+def operator_restart(lab: Lab, node: str, seconds: float = 0) -> None:
+    """As an operator would: tell Nagios first, then restart, with so many seconds between stop and start."""
     now = int(time.time())
     line = f"[{now}] SCHEDULE_{{kind}}_DOWNTIME;{node};{now};{now + 120};1;0;120;operator;planned restart"
     lines = "\\n".join(line.format(kind=kind) for kind in ("HOST", "HOST_SVC"))
     console(lab, "monitor", f"printf '{lines}\\n' > /var/lib/nagios4/rw/nagios.cmd")
-    script("sleep 2; systemctl restart ei.service")(lab, node)
+    again = f"systemctl stop ei.service; sleep {seconds:g}; systemctl start ei.service"
+    words = f"sleep 2; {again if seconds else 'systemctl restart ei.service'}"
+    console(lab, node, words, CONSOLE_SECONDS + seconds)
 
 
-def load_peak(lab: Lab, node: str) -> None:  # noqa: ARG001 - every fault takes a node
+def load_peak(
+    lab: Lab,
+    node: str,  # noqa: ARG001 - every fault takes a node
+    seconds: float = PEAK_SECONDS,
+    burn_ms: float = PEAK_BURN_MS,
+) -> None:
     """Load on the whole layer, by the judge's own client, bounded in time; `node` only names the layer."""
     if (pid := peak_pid(lab)) is not None:
         raise LabError(f"a load peak is already running (process {pid})")
+    words = ["--rate", str(RATE_OF_PEAK), "--seconds", f"{seconds:g}", "--burn-ms", f"{burn_ms:.0f}"]
     with subprocess.Popen(
-        [sys.executable, "-m", "lab.judge", "peak", "--rate", str(RATE_OF_PEAK), "--seconds", str(PEAK_SECONDS)],
+        [sys.executable, "-m", "lab.judge", "peak", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -161,9 +208,15 @@ def peak_pid(lab: Lab) -> int | None:
 
 
 def fault(
-    name: str, what: str, undone: str, inject: Callable[[Lab, str], None], needs: str = "", kind: str = ILLNESS
+    name: str,
+    what: str,
+    undone: str,
+    inject: Callable[..., None],
+    needs: str = "",
+    kind: str = ILLNESS,
+    options: tuple[str, ...] = (),
 ) -> Fault:
-    return Fault(name, kind, what, undone, inject, needs)
+    return Fault(name, kind, what, undone, inject, needs, options)
 
 
 EI, HAPROXY, KEEPALIVED, NRPE = "ei.service", "haproxy.service", "keepalived.service", "nagios-nrpe-server.service"
@@ -180,6 +233,14 @@ FAULTS: dict[str, Fault] = {
             EI,
         ),
         fault(
+            "memory_elsewhere",
+            "a process that is not the service's takes memory until 8 % of the machine's is available, and stays "
+            "there; the service goes on",
+            "mend ends it; a restart of the service does not",
+            script(HOG),
+            EI,
+        ),
+        fault(
             "cpu",
             "the service starts 6 children that burn CPU (nice 5), inside its own cgroup",
             "restart of the service; mend kills the children",
@@ -191,6 +252,14 @@ FAULTS: dict[str, Fault] = {
             "a file fills the service's partition /var/lib/ei to the last byte",
             "mend removes the file /var/lib/ei/lab-fill; a restart does not",
             script("dd if=/dev/zero of=/var/lib/ei/lab-fill bs=64k 2>/dev/null; [ -s /var/lib/ei/lab-fill ]"),
+            EI,
+        ),
+        fault(
+            "logs",
+            "rotated logs, two days old by their date, fill the service's partition /var/log/ei to the last byte",
+            "a heal, because the lab's policy lets it delete them; mend removes /var/log/ei/lab-fill.log.*; a restart "
+            "does not",
+            script(LOGS),
             EI,
         ),
         fault(
@@ -243,11 +312,13 @@ FAULTS: dict[str, Fault] = {
         ),
         fault(
             "load_peak",
-            f"the judge's client burns CPU on the whole layer through the virtual IP for {PEAK_SECONDS} s",
+            f"the judge's client burns CPU on the whole layer through the virtual IP for {PEAK_SECONDS} s, "
+            f"{PEAK_BURN_MS} ms a request; a scenario can give `seconds` and `burn_ms`",
             "ends by itself; mend of any node ends it",
             load_peak,
             EI,
             DISTURBANCE,
+            ("seconds", "burn_ms"),
         ),
         fault(
             "cpu_burst",
@@ -262,11 +333,13 @@ FAULTS: dict[str, Fault] = {
         ),
         fault(
             "operator_restart",
-            "an operator sets a downtime of 120 s in Nagios and restarts the service",
+            "an operator sets a downtime of 120 s in Nagios and restarts the service; a scenario can give the "
+            "`seconds` between stop and start",
             "ends by itself",
             operator_restart,
             EI,
             DISTURBANCE,
+            ("seconds",),
         ),
         fault(
             "nrpe_down",
@@ -310,12 +383,14 @@ def check_node(lab: Lab, node: str) -> None:
         raise LabError(f"no machine {node!r}; there are: {', '.join(nodes)}")
 
 
-def break_node(lab: Lab, node: str, name: str) -> None:
+def break_node(lab: Lab, node: str, name: str, **options: float) -> None:
     """Make a machine ill and write down when."""
     check_node(lab, node)
     if name not in FAULTS:
         raise LabError(f"no fault {name!r}; there are: {', '.join(FAULTS)}")
     chosen = FAULTS[name]
+    if unknown := sorted(set(options) - set(chosen.options)):
+        raise LabError(f"{name} takes no {', '.join(unknown)}; it takes: {', '.join(chosen.options) or 'nothing'}")
     if lab.pid(node) is None:
         raise LabError(f"{node} is not running")
     if lab.frozen(node):
@@ -326,7 +401,7 @@ def break_node(lab: Lab, node: str, name: str) -> None:
         except LabError:
             raise LabError(f"{node} has no {chosen.needs}, so {name} means nothing there") from None
     begin = time.time()
-    chosen.inject(lab, node)
+    chosen.inject(lab, node, **options)
     record(lab, begin, "injected", node, name, chosen.kind)
 
 

@@ -35,7 +35,7 @@ def requirements() -> list[str]:
     """What the index has to give: the role's packages without our own, and what our own needs."""
     packages = list(yaml.safe_load(ROLE_DEFAULTS.read_text())["healer_packages"])
     own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    return sorted({*own, *(name for name in packages if name != OWN)})
+    return sorted({*own, *(name for name in packages if not name.startswith(OWN))})
 
 
 def sources() -> Iterator[Path]:

@@ -17,12 +17,22 @@ def descendants(pid: int) -> list[int]:
     while queue:
         parent = queue.pop()
         children: list[int] = []
-        for listed in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                children += [int(word) for word in listed.read_text().split()]
+        with contextlib.suppress(OSError):  # it may end between two looks: then it has no children any more
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                with contextlib.suppress(OSError):
+                    listed = (thread / "children").read_text(encoding="ascii")
+                    children += [int(word) for word in listed.split()]
         found += children
         queue += children
     return found
+
+
+def gone(pid: int) -> bool:
+    """Whether the process ended; one that nobody waited for yet still has its entry."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def kill_run(pid: int) -> None:
@@ -31,7 +41,15 @@ def kill_run(pid: int) -> None:
     Each worker of ansible-playbook has a session of its own since 2.19: when only the process group is killed, the
     workers stay, blocked for ever on a pipe that nobody reads any more.
     """
-    below = descendants(pid)
-    for each in [pid, *below]:
+    stopped: list[int] = []
+    while True:  # nobody forks while it is stopped, so a round that finds nobody new has found all
+        new = [each for each in [pid, *descendants(pid)] if each not in stopped]
+        if not new:
+            break
+        for each in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGSTOP)
+        stopped += new
+    for each in stopped:
         with contextlib.suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 NETWORK = ipaddress.ip_network("10.213.77.0/24")
+KEEPALIVED = "keepalived.service"
+VIP = "10.213.77.100"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -41,15 +43,29 @@ class Farm:
     kinds: Mapping[str, str] = field(default_factory=dict)
     balancers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
-    vip: str = "10.213.77.100"
+    vip: str = VIP
     monitor: str = "10.213.77.10"
     minimum: Mapping[str, int] = field(default_factory=dict)
+    home: Mapping[str, str] = field(default_factory=dict)
+    preferred: Mapping[str, str] = field(default_factory=dict)
 
     def layer_of(self, node: str) -> str:
         return next((layer for layer, nodes in self.layers.items() if node in nodes), "")
 
     def pools(self) -> list[str]:
         return [layer for layer in self.layers if self.kinds.get(layer, "pool") == "pool"]
+
+    def pairs(self) -> list[str]:
+        return [layer for layer in self.layers if self.kinds.get(layer) == "pair"]
+
+    def unit_names(self, layer: str) -> tuple[str, ...]:
+        """What has to run on a node of the layer."""
+        units = {self.units.get(layer) or "", KEEPALIVED if self.kinds.get(layer) == "pair" else ""}
+        return tuple(sorted(unit if "." in unit else f"{unit}.service" for unit in units if unit))
+
+    def stays_away(self, layer: str, node: str) -> bool:
+        """Whether the address, once away from this node, shall not come home by itself."""
+        return self.preferred.get(layer) == node and self.home.get(layer) == "never"
 
     def all_balancers(self) -> list[str]:
         return sorted({name for names in self.balancers.values() for name in names})
@@ -68,7 +84,9 @@ def farm_from(listing: Mapping[str, Any]) -> Farm:
 
     layers: dict[str, tuple[str, ...]] = {}
     balancers: dict[str, tuple[str, ...]] = {}
-    kinds, units, minimum, vip = {}, {}, {}, "10.213.77.100"
+    kinds, units, minimum = {}, {}, {}
+    home, preferred = {}, {}
+    vips: dict[str, str] = {}
     for group in listing:
         nodes = members(group)
         if group in ("_meta", "all", "ungrouped") or not nodes:
@@ -85,7 +103,15 @@ def farm_from(listing: Mapping[str, Any]) -> Farm:
         minimum[group] = len(nodes) - int(limits.get("max_unavailable", 1))
         if kind == "pool":
             balancers[group] = tuple(members(str(facts.get("selfheal_balancers", ""))))
-        vip = str(facts.get("selfheal_vip", vip)) if kind == "pair" else vip
+        else:
+            vips.setdefault(str(facts.get("selfheal_vip", VIP)), group)
+            home[group] = str(facts.get("selfheal_home", "never"))
+            preferred[group] = str(facts.get("selfheal_preferred", ""))
+    if len(vips) > 1:
+        raise JudgeError(
+            f"the pairs {', '.join(vips.values())} have virtual IPs of their own; the judge watches one, and what"
+            " it says of the other would be wrong: leave one pair out of the lab's inventory"
+        )
     addresses = {
         name: lab_address(str(facts["ansible_host"]))
         for name, facts in hostvars.items()
@@ -97,9 +123,11 @@ def farm_from(listing: Mapping[str, Any]) -> Farm:
         kinds,
         balancers,
         units,
-        lab_address(vip),
+        lab_address(next(iter(vips), VIP)),
         addresses.get((members("monitor") or ["monitor"])[0], "10.213.77.10"),
         minimum,
+        home,
+        preferred,
     )
 
 

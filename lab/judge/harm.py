@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from .farm import Farm
+from .pairs import kept_off
 from .records import BalancerSeen, Mark, ProbeSeen, Sample
-from .spans import FOREVER, out_spans, restarts
+from .spans import DISRUPTION_SECONDS, FOREVER, out_spans, restarts
 
-DISRUPTION_SECONDS = 3.0  # a restart and what the machine shows of it are this close
+HOLD_SERVICE = "selfheal holds"  # what Nagios calls its look at the holds of a machine
 Excused = Callable[[str, float], bool]
 
 
@@ -48,6 +49,8 @@ def harm(farm: Farm, marks: Sequence[Mark], samples: Sequence[Sample], end: floa
     for layer in farm.pools():
         found += below_minimum(farm, layer, samples, excused)
         found += left_out(farm, layer, samples, end, marks)
+    for layer in farm.pairs():
+        found += held_off(farm, layer, samples, end, marks)
     return sorted(found)
 
 
@@ -86,20 +89,50 @@ def in_maintenance(node: str, since: float, marks: Iterable[Mark]) -> bool:
     )  # fmt: skip
 
 
+def criticals(samples: Iterable[Sample]) -> set[tuple[str, str]]:
+    """Host and service of everything that Nagios shows as critical at the end."""
+    last = {(sample.host, sample.service): sample.status for sample in samples if isinstance(sample, ProbeSeen)}
+    return {key for key, status in last.items() if status == "critical"}
+
+
+def called(node: str, critical: Iterable[tuple[str, str]]) -> bool:
+    """Whether something critical is shown of the node, be it by a service of another host that has its name."""
+    return any(host == node or node in service for host, service in critical)
+
+
 def left_out(
     farm: Farm, layer: str, samples: Sequence[Sample], end: float, marks: Sequence[Mark] = ()
 ) -> list[tuple[float, str]]:
     """A node that is out at the end while Nagios shows nothing critical of it: nobody was called."""
-    critical: dict[tuple[str, str], bool] = {}
-    for sample in samples:
-        if isinstance(sample, ProbeSeen):
-            critical[sample.host, sample.service] = sample.status == "critical"
+    critical = criticals(samples)
     found = []
     for node in farm.layers[layer]:
         spans = out_spans(node, samples, farm.balancers.get(layer, ()))
-        called = any(bad and (host == node or node in service) for (host, service), bad in critical.items())
         if not spans or spans[-1][1] != FOREVER or in_maintenance(node, spans[-1][0], marks):
             continue
-        if not called and end - spans[-1][0] > DISRUPTION_SECONDS:
+        if not called(node, critical) and end - spans[-1][0] > DISRUPTION_SECONDS:
             found.append((min(spans[-1][0], end), f"{node} was left out and nobody was called"))
+    return found
+
+
+def held_off(
+    farm: Farm, layer: str, samples: Sequence[Sample], end: float, marks: Sequence[Mark] = ()
+) -> list[tuple[float, str]]:
+    """A node of a pair that could not take the address at the end, or not from its peer, and nobody was called.
+
+    The hold that keeps it off may lie on its peer: then the alarm of that machine's holds is a call as well.
+    """
+    critical = criticals(samples)
+    found = []
+    for node, causes in kept_off(farm, layer, samples).items():
+        left = {
+            cause.text: since
+            for cause, since in causes.items()
+            if end - since > cause.seconds
+            and not in_maintenance(node, since, marks)
+            and (cause.machine, HOLD_SERVICE) not in critical
+        }
+        if left and not called(node, critical):
+            why = ", ".join(left)
+            found.append((min(left.values()), f"{node} was kept off the address and nobody was called: {why}"))
     return found

@@ -78,13 +78,17 @@ class BalancerSeen:
 
 @dataclass(frozen=True)
 class MachineSeen:
-    """One look at a machine from the host: start of its first process, of its units, and its address."""
+    """One look at a machine from the host: start of its first process, of its units, its address, its offset.
+
+    The offset is what keepalived adds to its priority by its track file; None where none was seen.
+    """
 
     at: float
     node: str
     boot: float
     units: Mapping[str, float]
     address: bool = False
+    offset: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def sample_row(sample: Sample) -> dict[str, Any]:
             "boot": sample.boot,
             "units": dict(sample.units),
             "address": sample.address,
+            **({} if sample.offset is None else {"offset": sample.offset}),
         }
     return {
         "p": sample.host,
@@ -148,7 +153,7 @@ def sample_from_row(row: dict[str, Any]) -> Sample:
             None if servers is None else {name: ServerSeen(*values) for name, values in servers.items()},
         )
     if "m" in row:
-        return MachineSeen(row["at"], row["m"], row["boot"], row["units"], row["address"])
+        return MachineSeen(row["at"], row["m"], row["boot"], row["units"], row["address"], row.get("offset"))
     return ProbeSeen(row["at"], row["p"], row["service"], row["status"], row["hard"], row["last_check"])
 
 

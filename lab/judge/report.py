@@ -13,6 +13,7 @@ from typing import Any
 from . import figures
 from .farm import Farm, JudgeError
 from .harm import harm
+from .pairs import not_known
 from .records import MARKS, Mark, read_answers, read_marks, read_samples
 
 REPORT = "report.json"
@@ -43,6 +44,7 @@ def build(out: Path, farm: Farm, faults: Path, now: float | None = None) -> dict
         "totals": dict(figures.totals(answers)),
         "incidents": [incident.figures() for incident in found],
         "harm": [{"at": round(at, 3), "what": text} for at, text in harm(farm, marks, samples, end)],
+        "not_known": not_known(farm, samples),
         "marks": [vars(mark) | {"detail": dict(mark.detail)} for mark in marks],
     }
 
@@ -134,5 +136,7 @@ def show(report: Mapping[str, Any]) -> None:
         "restored counts from traffic safe",
         style="dim",
     )
+    for text in report["not_known"]:
+        console.print(f"not known: {text}", style="dim")
     for item in report["harm"]:
         console.print(f"HARM at {time.strftime('%H:%M:%S', time.localtime(item['at']))}: {item['what']}", style="red")

@@ -10,6 +10,7 @@ from .records import BalancerSeen, MachineSeen, Sample
 
 STALE_SECONDS = 1.5  # a balancer that was not seen answering for so long says nothing
 FOREVER = float("inf")
+DISRUPTION_SECONDS = 3.0  # a restart and what the machine shows of it are this close
 #: A unit's first process may be its configuration test (ExecStartPre), which ends before the service itself starts.
 ONE_START_SECONDS = 1.0
 

@@ -9,6 +9,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from lab.machines import Lab, LabError
 
-from .farm import Farm
+from .farm import KEEPALIVED, Farm
 from .records import BalancerSeen, MachineSeen, ProbeSeen, Sample, ServerSeen
 
 BALANCER_SECONDS = 0.1
@@ -26,6 +27,8 @@ REQUEST_SECONDS = 0.5
 NAGIOS_REQUEST_SECONDS = 4.0
 STATS_PORT = 8404
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
+TRACK_FILE = re.compile(r"^\s*(?:vrrp_)?track_file\s+[^\s{]+\s*\{([^}]*)\}", re.MULTILINE)
 STATUS_BITS = {1: "pending", 2: "ok", 4: "warning", 8: "unknown", 16: "critical"}
 Put = Callable[[Sample], None]
 
@@ -128,13 +131,26 @@ def _boot_time() -> float:
 BOOT_TIME = _boot_time()
 
 
+def parse_track(text: str) -> tuple[str, int] | None:
+    """The file that keepalived follows, and its weight, out of keepalived's configuration; the lab has one instance."""
+    found = TRACK_FILE.search(text)
+    path = re.search(r'^\s*file\s+"?([^"\s]+)', found.group(1), re.MULTILINE) if found else None
+    weight = re.search(r"^\s*weight\s+(-?\d+)", found.group(1), re.MULTILINE) if found else None
+    return (path.group(1), int(weight.group(1)) if weight else 1) if path else None
+
+
 class Machine:
-    """One machine seen through /proc and cgroups of the host, without running anything inside it."""
+    """One machine seen through /proc and cgroups of the host, without running anything inside it.
+
+    keepalived itself is not asked: it answers a signal, in one file for all readers, and would answer the judge
+    instead of a heal that asks at the same time. The file that it follows may be read by everybody at any time.
+    """
 
     def __init__(self, lab: Lab, node: str, units: Iterable[str], vip: str) -> None:
         self.lab, self.node, self.units, self.vip = lab, node, tuple(units), vip
         self.pid = 0
         self.boot = 0.0
+        self.track: tuple[str, int] | None = None  # the file that keepalived follows, and its weight
         self.groups: dict[str, Path] = {}
         self.known: dict[str, tuple[str, float]] = {}  # what a unit's cgroup said last, and what it meant
 
@@ -142,9 +158,11 @@ class Machine:
         """Its first process and its units' cgroups; again after each boot."""
         self.pid = self.lab.pid(self.node) or 0
         self.known.clear()
+        self.groups = {}  # those of the last boot may be there no more, or say nothing of this one
         if not self.pid:
             return
         self.boot = started(self.pid)
+        self.track = self.find_track()
         for line in Path(f"/proc/{self.pid}/cgroup").read_text(encoding="ascii").splitlines():
             _, controllers, path = line.split(":", 2)
             for top in ("systemd", "unified", ""):
@@ -155,11 +173,36 @@ class Machine:
                         self.groups = {unit: base / "system.slice" / unit for unit in self.units}
                         return
 
+    def inside(self, path: str) -> Path:
+        """A file of the machine, as the host reaches it."""
+        return Path(f"/proc/{self.pid}/root", path.lstrip("/"))
+
+    def find_track(self) -> tuple[str, int] | None:
+        if KEEPALIVED not in self.units:
+            return None
+        try:
+            return parse_track(self.inside(KEEPALIVED_CONF).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            return None
+
+    def read_offset(self) -> int | None:
+        """What keepalived adds to its priority; no file, and what is no number, is 0 for it."""
+        if self.track is None:
+            return None
+        path, weight = self.track
+        try:
+            return int(self.inside(path).read_text(encoding="ascii", errors="replace")) * weight
+        except (FileNotFoundError, ValueError):
+            return 0
+        except OSError:
+            return None
+
     def look(self) -> MachineSeen:
         at = time.time()
-        address, units = False, {}
+        address, offset, units = False, None, {}
         try:
             address = has_address(Path(f"/proc/{self.pid}/net/fib_trie").read_text(encoding="ascii"), self.vip)
+            offset = self.read_offset()
         except OSError:
             self.pid, self.boot = 0, 0.0
         for unit, group in self.groups.items():
@@ -171,21 +214,17 @@ class Machine:
                     units[unit] = self.known[unit][1]
             except (OSError, IndexError):
                 continue  # stopped, or ended between the two looks
-        return MachineSeen(at, self.node, self.boot, units, address)
+        return MachineSeen(at, self.node, self.boot, units, address, offset)
 
 
 async def watch_machines(farm: Farm, lab: Lab, put: Put) -> None:
     """All machines, ten times a second; written down when something changed."""
     machines = []
     for layer, nodes in farm.layers.items():
-        units = {farm.units.get(layer) or "", "keepalived.service" if farm.kinds.get(layer) == "pair" else ""}
-        machines += [
-            Machine(lab, node, sorted(unit if "." in unit else f"{unit}.service" for unit in units if unit), farm.vip)
-            for node in nodes
-        ]
+        machines += [Machine(lab, node, farm.unit_names(layer), farm.vip) for node in nodes]
     last: dict[str, tuple[object, ...]] = {}
     retry: dict[str, float] = {}
-    pairs = {node for layer, nodes in farm.layers.items() if farm.kinds.get(layer) == "pair" for node in nodes}
+    pairs = {node for layer in farm.pairs() for node in farm.layers[layer]}
     for turn in itertools.count():
         begin = time.monotonic()
         for machine in machines:
@@ -200,7 +239,7 @@ async def watch_machines(farm: Farm, lab: Lab, put: Put) -> None:
                 except (OSError, LabError):
                     machine.pid = 0
             seen = machine.look()
-            now = (seen.boot, seen.address, tuple(sorted(seen.units.items())))
+            now = (seen.boot, seen.address, seen.offset, tuple(sorted(seen.units.items())))
             if now != last.get(machine.node):
                 put(seen)
                 last[machine.node] = now

@@ -25,6 +25,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._survey_scope imp
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_status import status
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_status import text as status_text
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_text import journal_line, text
+from ansible_collections.selfheal.cluster.plugins.plugin_utils._resolve import resolve
 
 RESULT_FILE = "SELFHEAL_RESULT_FILE"
 View = Tuple[str, Dict[str, Any], str]  # name of the result, the result, the same as text
@@ -33,7 +34,7 @@ TARGET, TOGETHER, JOURNAL = "selfheal_seen_target", "selfheal_seen", "selfheal_s
 # Parts of what heal_observe answers, and the key of the answer inside each ('' = all of it).
 PARTS = {"balancer": "balancer", "keepalived": "keepalived", "nagios": ""}
 EMPTY_HISTORY: Dict[str, Any] = {
-    "attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [], "readings": [],
+    "attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [],
     "fresh_journal": False,
 }  # fmt: skip
 SPEC: Dict[str, Any] = {
@@ -170,7 +171,7 @@ class ActionModule(ActionBase):
         try:
             problems: List[Dict[str, str]] = []
             groups, hostvars = variables["groups"], variables["hostvars"]
-            found = scope(groups, {host: Rendered(host, hostvars[host], problems) for host in groups["all"]})
+            found = scope(groups, {host: Rendered(host, hostvars[host], problems) for host in groups["all"]}, resolve)
             found["problems"] += problems
         except SelfhealError as error:
             raise AnsibleActionFail(error.message) from error
@@ -216,6 +217,7 @@ def planner(observed: Mapping[str, Any]) -> Plan:
             keepalived=raw["keepalived"],
             nagios=raw["nagios"].get(observed["monitor"]),
             addresses=observed["addresses"],
+            unresolved=observed["unresolved"],
             controller={"node": "localhost", "host": observed["own_hosts"]},
             paused=history["paused"],
         )

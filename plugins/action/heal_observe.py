@@ -8,7 +8,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-SPEC = {name: {"type": "dict"} for name in ("balancer", "keepalived", "nagios")}
+from ansible_collections.selfheal.cluster.plugins.plugin_utils import _in_time
+
+SPEC: dict[str, dict[str, Any]] = {
+    **{name: {"type": "dict"} for name in ("balancer", "keepalived", "nagios")},
+    "seconds": {"type": "float", "default": 0.0},
+}
 
 
 class ActionModule(ActionBase):
@@ -22,6 +27,17 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         _unused, asked = self.validate_argument_spec(argument_spec=SPEC)
+        seconds = asked["seconds"]
+        if seconds:  # SSH's own time-out is longer than ours, and then nobody would know whether it was heard
+            _in_time.hurry(self._connection, min(seconds - 1, _in_time.GREETING_SECONDS))
+        try:
+            with _in_time.within(seconds):
+                seen = self._seen(asked, task_vars)
+        except _in_time.TimeUp:
+            return {**result, "changed": False, **_in_time.silence(self, seconds)}
+        return {**result, "changed": False, "seen": seen}
+
+    def _seen(self, asked: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         seen: dict[str, Any] = {}
         here = {name: asked[name] for name in ("balancer", "keepalived") if asked[name]}
         if here:
@@ -37,4 +53,4 @@ class ActionModule(ActionBase):
             )
             answer.pop("invocation", None)
             seen["nagios"] = answer
-        return {**result, "changed": False, "seen": seen}
+        return seen

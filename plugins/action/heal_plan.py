@@ -17,7 +17,7 @@ from typing import Any, Mapping
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.selfheal.cluster.plugins.module_utils import _policy
+from ansible_collections.selfheal.cluster.plugins.module_utils import _addresses, _policy
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan import without_journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_owner import dead_runs, whoami
@@ -26,6 +26,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target impo
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import PolicyError
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
+from ansible_collections.selfheal.cluster.plugins.plugin_utils._resolve import resolve
 
 
 def origin_of(environment: Mapping[str, str]) -> str:
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
             _policy.check_names(layer, _inventory_variables(variables["hostvars"], groups[layer]))
         policies = {layer: _policy.effective(layer, hostvars, groups) for layer in found}
         journal = journal_host(groups, hostvars)
-        addresses = {node: _address(hostvars, node) for policy in policies.values() for node in policy["nodes"]}
+        addresses, unresolved = _known(variables, hostvars, policies)
         own = set(own_hosts(groups, hostvars, journal))
         own.update(node for node, address in addresses.items() if _is_ours(address))
         snapshot = build(
@@ -94,6 +95,7 @@ class ActionModule(ActionBase):
             keepalived=_seen(hostvars, groups["all"], "selfheal_seen_keepalived"),
             nagios=_nagios(hostvars, [journal, *groups.get("monitor", []), *groups["all"]]),
             addresses=addresses,
+            unresolved=unresolved,
             controller={"node": socket.gethostname(), "host": own},
             origin=origin_of(os.environ),
         )
@@ -138,13 +140,18 @@ def _variable(hostvars: Any, host: str, name: str) -> Any:
     return hostvars[host][name] if host in hostvars and name in hostvars[host] else None
 
 
-def _address(hostvars: Any, node: str) -> str:
-    """The address under which the balancers know the member."""
-    for name in ("selfheal_address", "ansible_host"):
-        value = _variable(hostvars, node, name)
-        if value:
-            return str(value)
-    return node
+def _known(
+    variables: Mapping[str, Any], hostvars: Any, policies: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The addresses of nodes and balancers, and what is not certain of them: as the first task of this heal has them.
+
+    A play of its own, without that task, has them resolved here.
+    """
+    hosts = dict.fromkeys(name for policy in policies.values() for name in (*policy["nodes"], *policy["balancers"]))
+    first = variables.get("selfheal_heal") or {}
+    if "unresolved" in first and set(hosts) <= set(first["addresses"]):
+        return plain(first["addresses"]), plain(first["unresolved"])
+    return _addresses.known(hostvars, hosts, resolve)
 
 
 def _is_ours(address: str) -> bool:

@@ -74,6 +74,7 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
     if step == "plan":
         seen["plan"] = {"localhost": variables.get("selfheal_plan") or {}}
         seen["members"] = {host: {"address": address} for host, address in state["addresses"].items()}
+        seen["nagios"] = {keeper: _part(_registered(hostvars, keeper, "selfheal_seen"), "nagios")}
         pairs = state["watched"]["pairs"]
         seen["keepalived"] = {host: _part(_registered(hostvars, host, "selfheal_seen"), "keepalived") for host in pairs}
         serving = state["watched"]["balancers"]
@@ -84,6 +85,8 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
         for name in (step, *ALSO.get(step, ())):
             full = f"{state['strategy']}_{name}"
             seen[name] = {host: _registered(hostvars, host, full) for host in state["hosts"].get(step, [])}
+        if step == "soak":
+            seen["illness"] = {keeper: _registered(hostvars, keeper, "selfheal_illness")}
     return seen
 
 

@@ -13,11 +13,14 @@ from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _addresses, _policy
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_target as target
-from ansible_collections.selfheal.cluster.plugins.module_utils import _policy
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_asked import layers_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import new_state, take_part
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_commands import PIPE
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache
+from ansible_collections.selfheal.cluster.plugins.plugin_utils._resolve import resolve
 
 
 class ActionModule(ActionBase):
@@ -71,22 +74,31 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
         raise SelfhealError("no_layer", f"{node} is in no layer: a group with selfheal_strategy makes one")
     state = new_state(started, node, reason, incident)
     watched = target.watched(wanted, every.values())
+    members = [name for policy in every.values() for name in (*policy["nodes"], *policy["balancers"])]
+    addresses, unresolved = _addresses.known(hostvars, dict.fromkeys(members), resolve)
     state.update(
         journal_host=journal,
         journal_user=str(hostvars[journal].get("selfheal_journal_user") or "selfheal"),
         journal_path=str(hostvars[journal].get("selfheal_journal") or "/var/lib/selfheal/journal.db"),
+        command_file=str(hostvars[journal].get("selfheal_nagios_command_file") or PIPE),
         own_hosts=own,
         watched=watched,
-        addresses={host: _address(hostvars[host], host) for host in names["all"]},
+        balancing=target.balancing(every.values()),
+        addresses=addresses,
+        unresolved=unresolved,
     )
     hosts = list(dict.fromkeys([*watched["balancers"], *watched["pairs"], journal]))
-    state.update(asked=hosts, ask={host: _questions(host, watched, journal, every, hostvars[host]) for host in hosts})
+    # A drill is about a well node: neither its past readings nor its last heal speak against it.
+    ring = "" if reason == "drill" else state["journal_path"]
+    state.update(
+        asked=hosts, ask={host: _questions(host, watched, journal, every, hostvars[host], ring) for host in hosts}
+    )
     take_part(state, "observe", hosts)
     return state
 
 
-def _questions(host: str, watched: Any, journal: str, every: Any, variables: Any) -> dict[str, Any]:
-    """What the observing play asks this host; an empty part is not asked for."""
+def _questions(host: str, watched: Any, journal: str, every: Any, variables: Any, ring: str) -> dict[str, Any]:
+    """What the observing play asks this host; an empty part is not asked for. ``ring``: the journal to judge with."""
     ask: dict[str, Any] = {"balancer": {}, "keepalived": {}, "nagios": {}}
     if host in watched["balancers"]:
         ask["balancer"] = {"socket": str(variables.get("selfheal_socket") or _policy.DEFAULT_SOCKET)}
@@ -97,16 +109,13 @@ def _questions(host: str, watched: Any, journal: str, every: Any, variables: Any
             "vip": pair["vip"],
             "service_port": pair["port"] or 0,
             "service_path": pair["health_path"],
+            "service_scheme": pair["health_scheme"],
+            "service_address": pair["health_addresses"][host],
             "config_files": pair["config_files"],
         }
     if host == journal:
         ask["nagios"] = {
-            "layers": [{key: policy[key] for key in ("layer", "nodes", "gauges")} for policy in every.values()],
-            "reading_age_seconds": min(policy["limits"]["reading_age_seconds"] for policy in every.values()),
+            "layers": layers_of(every.values()),
+            **({"journal": ring} if ring else {}),
         }
     return ask
-
-
-def _address(variables: Any, host: str) -> str:
-    """The address under which balancers know a node."""
-    return str(variables.get("selfheal_address") or variables.get("ansible_host") or host)

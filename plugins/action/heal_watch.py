@@ -37,16 +37,22 @@ class ActionModule(ActionBase):
         _unused, arguments = self.validate_argument_spec(argument_spec=SPEC)
         end = time.monotonic() + arguments["seconds"]
         said: list[str] = []
-        silent, last = 0, {}
+        broken: list[str] = []  # what the module's failures said since the last answer that could be judged
+        asked, silent, last = 0, 0, {}
         asked_at: float | None = None
         while True:
             begin = time.time()
             answer = self._ask(arguments, task_vars)
+            asked += 1
             if answer is None:
                 silent += 1  # a connection that is lost while watching says nothing about the node
+            elif answer.get("failed"):
+                last, asked_at = answer, begin
+                broken.append(str(answer.get("msg") or "no answer"))  # nor does a module that broke
             else:
                 last, asked_at = answer, begin
-                said.append(self._judged(answer, arguments))
+                said.append(QUESTIONS[arguments["question"]](answer, arguments["about"]))
+                broken.clear()
             if judge(arguments["mode"], said, arguments["patience"]):
                 break
             left = end - time.monotonic()
@@ -54,7 +60,8 @@ class ActionModule(ActionBase):
                 break
             time.sleep(min(arguments["every"], left))
         last.pop("invocation", None)
-        return {**result, **_outcome(arguments, said, silent), "asked_at": asked_at, "answer": last}
+        outcome = _outcome(arguments, said, broken)
+        return {**result, **outcome, "asked": asked, "silent": silent, "asked_at": asked_at, "answer": last}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any] | None:
         try:
@@ -65,23 +72,17 @@ class ActionModule(ActionBase):
             return None
         return answer
 
-    def _judged(self, answer: dict[str, Any], arguments: dict[str, Any]) -> str:
-        if answer.get("failed"):
-            return str(answer.get("msg") or "no answer")
-        return QUESTIONS[arguments["question"]](answer, arguments["about"])
 
-
-def _outcome(arguments: dict[str, Any], said: list[str], silent: int) -> dict[str, Any]:
+def _outcome(arguments: dict[str, Any], said: list[str], broken: list[str]) -> dict[str, Any]:
+    """Only an answer that was judged gives a reason, and so counts as proven: a module that broke proves nothing."""
+    until = arguments["mode"] == "until"
     over = judge(arguments["mode"], said, arguments["patience"])
-    good = over if arguments["mode"] == "until" else bool(said) and not over
-    outcome: dict[str, Any] = {
-        "changed": False,
-        "asked": len(said) + silent,
-        "silent": silent,
-        "reached_at": time.time(),
-    }
-    if not said:
+    unknown = len(broken) >= (1 if until else arguments["patience"])  # at the end nobody knows any more
+    outcome: dict[str, Any] = {"changed": False, "reached_at": time.time()}
+    if not said and not broken:
         outcome.update(unreachable=True, msg="not reachable while it was watched")
-    elif not good:
+    elif unknown or not said:
+        outcome.update(failed=True, msg=broken[-1])
+    elif over != until:
         outcome.update(failed=True, reason="not_well", msg=next((text for text in reversed(said) if text), "no answer"))
     return outcome

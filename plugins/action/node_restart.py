@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
                 time.sleep(PAUSE)
                 self._reset()
             else:
-                return answer
+                return after_loss(answer) if attempt else answer
         raise AnsibleError("not reached")  # the loop returns or raises
 
     def _reset(self) -> None:
@@ -70,7 +70,8 @@ class ActionModule(ActionBase):
                 boot = str(said.get("stdout") or "").strip()
                 if said.get("rc") == 0 and boot and boot != answer["boot_id_before"]:
                     after = self._ask(arguments, task_vars)
-                    after.update(changed=True, boot_id_before=answer["boot_id_before"], boot_id_after=boot)
+                    after.update(changed=True, restarted=True)
+                    after.update(boot_id_before=answer["boot_id_before"], boot_id_after=boot)
                     return after
         return {
             **answer,
@@ -78,6 +79,18 @@ class ActionModule(ActionBase):
             "reason": "start_timeout",
             "msg": "the machine did not come back with another boot id",
         }
+
+
+def after_loss(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a call says after one whose connection broke: that one may have given the restart, so no refusal counts.
+
+    Without its reason it is a failure that calls a human, and no proof that nothing was done.
+    """
+    if not answer.get("failed") or answer.get("restarted"):
+        return answer
+    kept = {key: value for key, value in answer.items() if key != "reason"}
+    said = answer.get("msg") or "failed"
+    return {**kept, "msg": f"the connection was lost, so it may have been restarted; asked again, it says: {said}"}
 
 
 def aged(arguments: dict[str, Any], now: float) -> dict[str, Any]:

@@ -130,6 +130,8 @@ def _stopped(view: View, incident: Row, layer: Optional[str], why: str) -> str:
         return "aborted"
     if view.paused and why not in RETURNS:
         return "paused"  # a pause is about new heals; a node that one of ours left out of traffic is brought back
+    if view.verdict(incident["node"]).get("unseen") and why not in RETURNS:
+        return "nagios_stale"  # a run would be refused: Nagios does not show all nodes of the layer
     return "" if view.fresh else "nagios_stale"
 
 

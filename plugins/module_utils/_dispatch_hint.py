@@ -17,7 +17,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view im
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import DEFAULT_GAUGES
 
 HINT_SECONDS = 15.0  # an older alert has had its reading, or Nagios is not read at all
-QUIET_SECONDS = 60.0  # after a heal of the node: what was counted before it comes late
+QUIET_SECONDS = 30.0  # after a heal of the node, and until its checks have run again: what was counted before is late
 FARM_NODES = 2  # at once, in different layers
 BAD_STATES = ("CRITICAL", "DOWN")
 
@@ -64,7 +64,8 @@ def _quiet(view: View, node: str) -> bool:
     """Would a start now be what the policy wants, and no echo of a heal?"""
     healed = view.healed_at(node)
     policy = view.policy(node)
-    return policy.get("mode") == "act" and (healed is None or view.now - healed > QUIET_SECONDS)
+    quiet = healed is None or (view.now - healed > QUIET_SECONDS and view.all_newer(node, healed))
+    return bool(policy.get("mode") == "act" and quiet)
 
 
 def _completes(view: View, alert: Row) -> bool:

@@ -7,12 +7,11 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heals import SET_BACK_SECONDS, healed_since
+
 READ_AGE_SECONDS = 150.0  # verdicts that were made longer ago than this are no ground to begin anything
 STARTING_SECONDS = 5.0  # a unit that was asked for may not be in systemd's list yet
 AHEAD_SECONDS = 5.0  # two clocks, or two reads of one clock, may differ by this
-# A time this far ahead was stamped by a clock that was set back since. No reading is believed for that long, so what
-# is read now was read after that time, although its number is smaller.
-SET_BACK_SECONDS = 600.0
 GONE = ("inactive", "failed")
 UNFINISHED = (None, "interrupted")
 LEFT = ("left_out", "failed")  # the node stays out of traffic until a human looks or it is well again
@@ -45,6 +44,7 @@ class View:
         for item in sorted(opened, key=lambda item: (item["opened_at"], item["id"])):
             self.incidents[item["node"]] = item
         self.attempts: Sequence[Row] = world.get("attempts") or ()
+        self._healed = healed_since(self.attempts, now)
         node_of = {item["id"]: item["node"] for item in opened}
         self.live: Dict[str, Row] = {}  # node: the run whose unit lives
         self.gone: List[Row] = []
@@ -161,12 +161,7 @@ class View:
 
     def healed_at(self, node: str) -> Optional[float]:
         """When the last verified heal of the node ended."""
-        ended = [
-            item["ended_at"]
-            for item in self.attempts
-            if item["node"] == node and item.get("outcome") == "healed" and number(item.get("ended_at"))
-        ]
-        return max(ended) if ended else None
+        return self._healed.get(node)
 
     def well(self, incident: Row) -> bool:
         """Well again by readings newer than the incident, its alerts and its last attempt (invariant 12)."""

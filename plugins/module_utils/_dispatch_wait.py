@@ -18,6 +18,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view im
     View,
     number,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner import LIFTED_FOR_RETURN
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
 
 FIRST_SECONDS, LONGEST_SECONDS = 30.0, 300.0
@@ -161,7 +162,11 @@ def _block_end(view: View, incident: Row, reason: str, limits: Row) -> Optional[
 
 
 def _first(reasons: Set[str]) -> str:
-    return min(reasons, key=lambda reason: ORDER.get(reason, len(ORDER))) if reasons else ""
+    return min(reasons, key=_place) if reasons else ""
+
+
+def _place(reason: str) -> int:
+    return ORDER.get(reason, len(ORDER))
 
 
 # -- calling a human ---------------------------------------------------------------------------------
@@ -211,7 +216,25 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
         )  # fmt: skip
     if not decision or decision.get("admitted"):
         return None
-    return _refused(view, incident, decision, age)
+    return _refused(view, incident, decision, age) or _held_back(view, incident, last, decision)
+
+
+def _held_back(view: View, incident: Row, last: Optional[Row], decision: Row) -> Optional[Tuple[str, str]]:
+    """An interrupted heal that the plan does not let go on: however well its node looks, it may be held.
+
+    Not where the plan has seen that it is not: then it had lifted these refusals and admitted the return.
+    """
+    reasons = set(decision.get("reasons") or ())
+    if not last or last.get("outcome") not in UNFINISHED or view.by_hand(incident) or reasons <= LIFTED_FOR_RETURN:
+        return None
+    since = last.get("ended_at") or last.get("phase_at") or last["at"]
+    if view.now - since < (LEASE_CALL_SECONDS if "lease_taken" in reasons else SOFT_CALL_SECONDS):
+        return None
+    return "interrupted", (
+        "The heal of %s was interrupted in phase %s and does not go on, because the plan refuses it (%s);"
+        " %s may be out of traffic."
+        % (incident["node"], last.get("phase"), ", ".join(sorted(reasons, key=_place)), incident["node"])
+    )
 
 
 def _refused(view: View, incident: Row, decision: Row, age: float) -> Optional[Tuple[str, str]]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""What is looked at on an ill node before its restart destroys it, and how secrets are cut out. Pure.
+"""What is looked at on an ill node before its restart destroys it. Pure.
 
 Invariant 9: complete, or given up in time. The list is in order of worth, because time may run out.
 """
@@ -24,8 +24,8 @@ class Source(NamedTuple):
 LINES = "400"
 
 
-def sources(service: str, minutes: int) -> List[Source]:
-    """Everything worth keeping, the most telling first."""
+def sources(service: str, minutes: int, socket: str) -> List[Source]:
+    """Everything worth keeping, the most telling first. ``socket`` is HAProxy's, where there is one."""
     since = f"-{minutes}min"
     return [
         Source("processes", ("ps", "-eo", "pid,ppid,user,stat,pcpu,pmem,rss,etimes,wchan:20,args", "--sort=-pcpu")),
@@ -42,40 +42,12 @@ def sources(service: str, minutes: int) -> List[Source]:
         Source("service-properties", ("systemctl", "show", "--no-pager", "--", service)),
         Source("addresses", ("ip", "-o", "addr")),
         Source("routes", ("ip", "-o", "route")),
-        Source("haproxy", ("sh", "-c", "for s in /run/haproxy/admin.sock; do [ -S \"$s\" ] || exit 0; "
-                           "printf 'show info;show stat;show servers state\\n' | timeout 2 socat - \"$s\"; done")),
+        Source("haproxy", ("sh", "-c", "[ -S \"$1\" ] || exit 0; "
+                           "printf 'show info;show stat;show servers state\\n' | timeout 2 socat - \"$1\"",
+                           "sh", socket)),
         Source("keepalived", ("sh", "-c", "tail -n +1 /var/lib/selfheal/keepalived/* /var/lib/selfheal/holds/* "
                               "/etc/keepalived/keepalived.conf 2>/dev/null || true")),
     ]  # fmt: skip
-
-
-CUT = "[cut out]"
-_SECRETS = (
-    # a private key, whole or with its end cut off
-    re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.S),
-    # https://user:password@host
-    re.compile(r"(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"),
-    # Authorization: Basic ..., Proxy-Authorization, cookies
-    re.compile(r"(?i)(?<=authorization:)[^\r\n]+"),
-    re.compile(r"(?i)(?<=cookie:)[^\r\n]+"),
-    re.compile(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{6,}"),
-    # tokens that are known by their shape
-    re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-    re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}\b"),
-)
-# password=..., "token": "...", --secret ..., auth_pass ... : the word stays, its value goes
-_NAMED = re.compile(
-    r"(?i)([\w.-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|auth_pass|"
-    r"credential)s?[\w.-]*[\"']?(?:\s*[=:]\s*|\s+))(\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s,;&\"'\]})]+)"
-)
-
-
-def redact(text: str) -> str:
-    """Text without what looks like a secret. Rather a word too many than a password too few."""
-    for expression in _SECRETS:
-        text = expression.sub(CUT, text)
-    return _NAMED.sub(lambda match: match.group(1) + CUT, text)
 
 
 def clip(text: str, limit: int) -> str:

@@ -10,7 +10,8 @@ import tempfile
 import time
 from typing import Any, Dict, List, Tuple
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import Source, clip, redact
+from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import Source, clip
+from ansible_collections.selfheal.cluster.plugins.module_utils._evidence_secrets import redact
 
 TOGETHER = 3  # an ill node has little to spare
 POLL = 0.01

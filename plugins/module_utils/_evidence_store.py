@@ -11,7 +11,8 @@ import shutil
 from typing import Any, Dict, List, Mapping
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import file_name, redact, unpack
+from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import file_name, unpack
+from ansible_collections.selfheal.cluster.plugins.module_utils._evidence_secrets import redact
 
 
 def store(params: Mapping[str, Any], check_mode: bool = False) -> Dict[str, Any]:

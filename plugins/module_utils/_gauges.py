@@ -46,6 +46,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet imp
     record,
     unreadable,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._heals import SET_BACK_SECONDS
 from ansible_collections.selfheal.cluster.plugins.module_utils._perfdata import Perfdata, parse
 
 __all__ = ["DEFAULT_GAUGES", "KINDS", "READING_AGE_SECONDS", "VERDICTS", "Gauge", "evaluate", "validate_gauges"]
@@ -83,6 +84,8 @@ def evaluate(
     sheets: Dict[str, Sheet] = {}
     for node, own in services.items():
         healed = since.get(node) if isinstance(since, Mapping) else since
+        if healed is not None and healed > now + SET_BACK_SECONDS:
+            healed = None  # stamped before the clock was set back: what is read now is newer than that
         moment = Moment(now, healed, reading_age_seconds)
         host = hosts.get(node) if hosts else None
         sheets[node] = _read_node(matching, own, host, moment, past.get(node), perfdata)

@@ -24,15 +24,17 @@ def lasting(
     """Whether an illness is proven by enough readings, and the half sentence that says so.
 
     Once raised it stays raised until a reading is clear again: in the zone between the marks, where it came from
-    decides.
+    decides. What was read while a healed node settled had other reasons, so that it proves nothing later either.
     """
     at = float(service["last_check"])
+    floor = None if moment.since is None else moment.since + gauge.settle_seconds
     limit = moment.max_age if gauge.max_age_seconds is None else gauge.max_age_seconds
-    known = {when: number for when, number in earlier if when < at and (moment.since is None or when > moment.since)}
+    known = {when: number for when, number in earlier if when < at and (floor is None or when > floor)}
     known[at] = value
     times = sorted(known)
     window: List[bool] = []
     raised, started, before = False, None, times[0]
+    cleared: Optional[float] = None
     for when in times:
         high = known[when] >= source.raise_at if source.high else known[when] <= source.raise_at
         clear = known[when] < source.clear_at if source.high else known[when] > source.clear_at
@@ -41,6 +43,8 @@ def lasting(
         if when - before > max(limit, gauge.for_seconds):
             window.clear()
         before = when
+        if clear:
+            cleared = when
         window.append(high)
         if high and started is None:
             started = when
@@ -55,9 +59,23 @@ def lasting(
         return True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings"
     if not high_now:
         return False, "between the two"
-    if len(times) >= gauge.of and times[-1] - times[0] >= gauge.for_seconds:
+    told = _nagios_proof(gauge, service, moment)
+    known_enough = len(times) >= gauge.of and times[-1] - times[0] >= gauge.for_seconds
+    if known_enough and not (told[0] and _looked_oftener(gauge, service, cleared)):
         return False, "but not for long enough yet"
-    return _nagios_proof(gauge, service, moment)
+    return told
+
+
+def _looked_oftener(gauge: Gauge, service: Mapping[str, Any], cleared: Optional[float]) -> bool:
+    """Whether Nagios has counted enough bad checks, of which our readings saw only some but none that was clear.
+
+    It tries a service again within seconds, while somebody reads its state now and then. ``cleared``: when our newest
+    clear reading was taken.
+    """
+    changed = service.get("last_state_change")
+    if not isinstance(changed, (int, float)) or int(service.get("attempt") or 0) < gauge.need:
+        return False
+    return cleared is None or cleared < changed
 
 
 def _nagios_proof(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[bool, str]:

@@ -75,9 +75,10 @@ class Sheet:
         self.doubts.append(item)
 
     def worst(self, gauge: Gauge) -> str:
-        """The worst verdict of one gauge; empty when it has none."""
-        found = [item.verdict for item in self.doubts if item.gauge is gauge and not item.settling]
-        if gauge.name in self.fine:
+        """The worst verdict of one gauge; empty when it has none, or when only what settles would speak against ok."""
+        own = [item for item in self.doubts if item.gauge is gauge]
+        found = [item.verdict for item in own if not item.settling]
+        if gauge.name in self.fine and not any(item.settling for item in own):
             found.append("ok")
         return min(found, key=VERDICTS.index) if found else ""
 

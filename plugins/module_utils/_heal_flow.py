@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _felt, _heal_pair, _heal_pool
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_again import levels
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
     State,
@@ -52,6 +53,8 @@ _FROM_POLICY = (
     "service",
     "port",
     "health_path",
+    "health_scheme",
+    "health_addresses",
     "vip",
     "instance",
     "preferred",
@@ -60,6 +63,7 @@ _FROM_POLICY = (
     "config_files",
     "reboot",
     "limits",
+    "gauges",
 )
 
 
@@ -122,8 +126,11 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
     state["restarted_before"] = (plan.get("resume") or {}).get("phase") in ("restart", "verify", "readmit", "soak")
     state["restart_kind"] = str(rung.get("kind") or "service")
+    state["relief"], state["partitions"] = rung.get("relief") or [], rung.get("partitions") or []
     # A dead keepalived is started besides, or alone; then the service is left running.
     state["restart_service"] = "" if rung.get("service") == KEEPALIVED else state["service"]
+    said = ((seen.get("nagios") or {}).get(state["journal_host"]) or {}).get("verdicts") or {}
+    state["levels"] = levels(said.get(state["node"]) or {}, policy.get("gauges"))
     state["planned"] = list(plan.get("phases") or PHASES)
     state["drain_seconds"] = state["limits"]["drain_seconds"]
     if plan.get("check_mode"):
@@ -185,6 +192,7 @@ def detail(state: State) -> Dict[str, Any]:
         "started_at",
         "restart",
         "felt",
+        "read_again",
     )
     return {key: state.get(key) for key in keys}
 

@@ -22,7 +22,7 @@ SPEC: Dict[str, Any] = {
     "detail": {"type": "dict"},
     "downtime": {"type": "bool", "default": False},
     "downtime_seconds": {"type": "float", "default": 900},
-    "command_file": {"type": "path", "default": "/var/lib/nagios4/rw/nagios.cmd"},
+    "command_file": {"type": "path", "default": commands.PIPE},
     "journal": {"type": "path", "default": "/var/lib/selfheal/journal.db"},
 }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_again import still_ill
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
     State,
@@ -30,8 +31,6 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import BOOT_INCIDENT
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import STATES
-
-PARKED = ("never", "window")  # home policies under which the address stays where it is
 
 
 def instance_of(answer: Optional[Mapping[str, Any]], name: str) -> Dict[str, Any]:
@@ -59,11 +58,24 @@ def role_of(state: State, answers: Results) -> str:
 def begin(state: State, seen: Mapping[str, Results], now: float) -> None:
     """The standby draws the address; an ill standby only promises not to take it."""
     state["role"] = role_of(state, seen["keepalived"])
+    state["silent"] = _silent(state, seen["keepalived"].get(state["node"]))
     peer = instance_of(seen["keepalived"].get(state["peer"]), state["instance"])
     state["peer_base"] = peer.get("base_priority")
+    # The shift overwrites the hold under which an earlier heal parked the address there; the way back restores it. If a
+    # run that died has overwritten it, its own hold says so.
+    hold = peer.get("hold") or {}
+    below = int(hold.get("parked") or 0)
+    state["parked_before"] = state["role"] == "active" and (hold.get("phase") == "parked" or below > 0)
+    state["offset_before"] = below or int(peer.get("offset") or 0)
     state["addresses"] = list(dict.fromkeys([state["vip"], *(peer.get("vips") or [])]))
     enter(state, "shift", now)
     take_part(state, "shift", [_holder(state)])
+
+
+def _silent(state: State, answer: Optional[Mapping[str, Any]]) -> bool:
+    """Out of reach, so only its traffic is dealt with: each further question would only cost its time-out."""
+    asked_later = {"restart", "verify"} & set(state["planned"])
+    return verdict(answer) == "unreachable" and not asked_later
 
 
 def park_offset(own: Mapping[str, Any], peer: Mapping[str, Any]) -> int:
@@ -91,22 +103,26 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
             state["traffic_safe_at"] = at_of(result, state["phase_started"], now)
         state["said"] = f"the address is on {host}" if state["role"] == "active" else f"{host} leaves the address alone"
         enter(state, "evidence", now)
-        take_part(state, "drain", [state["peer"], state["node"]])
-        take_part(state, "evidence", [state["node"]])
+        take_part(state, "drain", [state["peer"]] if state["silent"] else [state["peer"], state["node"]])
+        take_part(state, "evidence", [] if state["silent"] else [state["node"]])
         return
     problem(state, because(host, result))
     go_back(state, [host] if may_have_acted(result) else [], now)
 
 
 def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Both nodes are asked; the peer must have the address, and the node, if it answers, must not.
+    """Both nodes are asked; the peer must have the address, and the node, if it can answer, must not.
 
     What a dead keepalived left behind has to be off for sure: nobody else would ever take it off.
     """
     peer, node = (seen["drain"].get(state[key]) for key in ("peer", "node"))
     if verdict(peer) != "ok":
         problem(state, "the address is not proven to be on the peer: " + because(state["peer"], peer))
-        go_back(state, state["done"]["shift"], now)
+        if state["role"] == "active" and "refused" not in (verdict(peer), verdict(node)):
+            # It proved in the shift that it has the address. Its silence is no reason to give the ill node its clients.
+            call_human(state, f"nothing is restarted without the word of {state['peer']}; the hold there stays", now)
+        else:
+            go_back(state, state["done"]["shift"], now)
         return
     if verdict(node) == "refused":
         problem(state, "both nodes may hold the address: " + because(state["node"], node))
@@ -123,6 +139,9 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         # Too ill to answer in time, and its clients are safe on the peer: they must not be given back to it.
         # Its restart proves on the node itself that the address is away.
         problem(state, because(state["node"], node))
+    if state["silent"]:
+        call_human(state, f"{state['node']} cannot be reached; the address stays on {state['peer']}", now)
+        return
     at = said_at(peer or {}, state["phase_started"], now)
     state["witnesses"] = [{"balancer": state["peer"], "out": True, "at": at}]
     after_evidence(state, [state["node"], state["peer"]], now)
@@ -157,8 +176,8 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
     """Proven as standby by its own dump; redundancy is restored. Going home is a policy of its own."""
     result = seen["verify"].get(state["node"])
     members = seen["members"].get(state["node"])
-    for answer in (result, members):
-        if verdict(answer) != "ok" and not (answer is members and verdict(answer) == "absent"):
+    for answer in (result, members) if state["node"] in state["balancing"] else (result,):
+        if verdict(answer) != "ok":
             problem(state, because(state["node"], answer))
             call_human(state, f"{state['node']} is not proven as standby; the address stays on {state['peer']}", now)
             return
@@ -169,7 +188,7 @@ def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["park_offset"] = park_offset(own, {"base_priority": state["peer_base"]})
     state["unpark"] = state["role"] == "active" and _ends_here(state, own.get("hold") or {})
     twin = seen["members"].get(state["peer"])
-    if verdict(members) == "ok" and verdict(twin) != "ok":
+    if {state["node"], state["peer"]} <= set(state["balancing"]) and verdict(twin) != "ok":
         problem(state, because(state["peer"], twin))
         call_human(state, f"{state['peer']} does not say whom it holds out; {state['node']} may owe the same", now)
         return
@@ -220,7 +239,7 @@ def after_pay(state: State, seen: Mapping[str, Results], now: float) -> None:
 def _readmit(state: State, now: float) -> None:
     enter(state, "readmit", now)
     preferred = state["role"] == "active" and state["node"] == state["preferred"]
-    state["parked"] = preferred and state["home"] in PARKED
+    state["parked"] = preferred and state["home"] == "never"
     state["goes_home"] = preferred and not state["parked"]
     take_part(state, "readmit", state["done"]["shift"])
 
@@ -243,9 +262,11 @@ def after_readmit(state: State, seen: Mapping[str, Results], now: float) -> None
 
 
 def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """One holder, both well; or the peer draws the address again."""
+    """One holder, both well; or the peer draws the address again. A watch that broke is no illness."""
     result, home = seen["soak"].get(state["node"]), seen["home"].get(state["node"])
-    if verdict(result) in ("refused", "failed"):
+    as_before = still_ill(state, seen.get("illness") or {})
+    problem(state, as_before)
+    if verdict(result) == "refused":
         problem(state, f"{state['node']} fell ill again: {because(state['node'], result)}")
         enter(state, "undo", now)
         take_part(state, "again", state["done"]["shift"])
@@ -263,7 +284,7 @@ def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
             state["said"] = f"the address is home on {state['node']}"
         else:
             problem(state, "the address did not come home in time: " + because(state["node"], home))
-    settle(state, "healed", now)
+    settle(state, "undone" if as_before else "healed", now)
 
 
 def after_again(state: State, seen: Mapping[str, Results], now: float) -> None:

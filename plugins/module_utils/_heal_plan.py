@@ -12,7 +12,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._planner import p
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 
 EMPTY_HISTORY: Dict[str, Any] = {
-    "attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [], "readings": [],
+    "attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [],
     "fresh_journal": False, "policies": {},
 }  # fmt: skip
 

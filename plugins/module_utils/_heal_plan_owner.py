@@ -55,7 +55,20 @@ def _dead(owner: Mapping[str, Any], me: Mapping[str, Any], proc: str) -> bool:
     if not owner.get("pid") or owner.get("started") is None:
         return False
     state = _state(int(owner["pid"]), proc)
-    return state is None or state[1] != owner["started"] or state[0] in ("Z", "X")
+    if state is None:
+        return _gone(int(owner["pid"]))
+    return state[1] != owner["started"] or state[0] in ("Z", "X")
+
+
+def _gone(pid: int) -> bool:
+    """Whether the kernel knows no such process. /proc does not say: with hidepid it hides those of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False  # it is there and not ours, or nothing is known
+    return False
 
 
 def _state(pid: int, proc: str) -> Optional[Tuple[str, int]]:

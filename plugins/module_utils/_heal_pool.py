@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_again import still_ill
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
     Results,
     State,
@@ -83,20 +84,33 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 
 def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Restarted and answering, or: refused before anything was done, or a case for a human."""
+    """Restarted, or relieved, and answering, or: refused before anything was done, or a case for a human."""
     result = seen["restart"].get(state["node"])
     what = verdict(result)
+    relief = (result or {}).get("relief")
+    if what == "ok" or relief:  # what was deleted is told whatever came of it
+        state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
+        state["restart"].update({"relief": relief} if relief else {})
     if what == "ok":
         state["done"]["restart"] = True
-        state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
-        state["said"] = "{} was restarted and answers".format(state["node"])
+        unasked = state.get("health_scheme") == "none"
+        done = _relieved(relief) if relief else "restarted"
+        state["said"] = "{} was {}{}".format(state["node"], done, "" if unasked else " and answers")
         enter(state, "verify", now)
         take_part(state, "verify", state["done"]["shift"])
-    elif what == "refused" and not (result or {}).get("restarted"):
+    elif what == "refused" and not (result or {}).get("restarted") and not (result or {}).get("relieved"):
         problem(state, because(state["node"], result))
         go_back(state, state["done"]["shift"], now)
     else:
         call_human(state, because(state["node"], result) + "; it stays out of traffic", now)
+
+
+def _relieved(relief: Mapping[str, Any]) -> str:
+    full = ", ".join(
+        "{} is {:.0%} full instead of {:.0%}".format(one.get("path"), one.get("after") or 0, one.get("before") or 0)
+        for one in relief.get("partitions") or ()
+    )
+    return "relieved of {} files ({})".format(relief.get("files"), full)
 
 
 def after_verify(state: State, seen: Mapping[str, Results], now: float) -> None:
@@ -126,7 +140,7 @@ def after_look(state: State, seen: Mapping[str, Results], now: float) -> None:
     """Only asked when the node could not be verified: does any member serve?"""
     looked = [host for host in state["done"]["shift"] if verdict(seen["look"].get(host)) == "ok"]
     alone = bool(looked) and all(not _others_serve(state, seen["look"][host]) for host in looked)
-    if alone:
+    if alone and state.get("health_scheme") != "none":  # there, it would be returned although nobody heard it answer
         state["unverified"] = True
         problem(state, "no member served any more: {} was returned unverified because it answers".format(state["node"]))
         _readmit(state, looked, now)
@@ -159,9 +173,11 @@ def after_readmit(state: State, seen: Mapping[str, Results], now: float) -> None
 
 
 def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Still well, or detached again."""
+    """Still well, or detached again. A watch that broke is no illness: only a bad answer is."""
     hosts = state["done"]["readmit"]
-    ill = by_verdict(seen["soak"], hosts, "refused", "failed")
+    ill = by_verdict(seen["soak"], hosts, "refused")
+    as_before = still_ill(state, seen.get("illness") or {})
+    problem(state, as_before)
     if ill and not state["unverified"]:
         problem(state, "{} fell ill again: {}".format(state["node"], because(ill[0], seen["soak"][ill[0]])))
         enter(state, "undo", now)
@@ -173,7 +189,8 @@ def after_soak(state: State, seen: Mapping[str, Results], now: float) -> None:
             problem(state, "not watched to the end: " + because(host, seen["soak"].get(host)))
     # Invariant 10: what nobody could watch to its end is not called healed.
     whole = bool(watched) and len(hosts) == len(state["done"]["shift"]) and not state["unverified"]
-    settle(state, "healed" if whole else "left_out", now)
+    # It serves as it did before, and the restart has not helped: nothing is taken from clients for that.
+    settle(state, ("undone" if as_before else "healed") if whole else "left_out", now)
 
 
 def after_again(state: State, seen: Mapping[str, Results], now: float) -> None:

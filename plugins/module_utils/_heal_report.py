@@ -9,7 +9,7 @@ import os
 import tempfile
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.selfheal.cluster.plugins.module_utils import _felt
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt, _heal_again
 
 # Keys of the state that programs may read; the rest is the controller's own business.
 PUBLIC = (
@@ -44,10 +44,11 @@ PUBLIC = (
     "restart",
     "parked",
     "felt",
+    "read_again",
 )
 HUMAN = {
     "healed": "healed and verified",
-    "undone": "not healed: everything is back as it was",
+    "undone": "not healed: it serves as before",
     "left_out": "stays out of traffic: a human has to look",
     "failed": "the heal failed: a human has to look",
     "refused": "refused",
@@ -121,7 +122,10 @@ def _summary(state: Mapping[str, Any]) -> List[str]:
     ):
         if state.get(key):
             out.append(f"selfheal    {label:<20} after {state[key] - state['started_at']:5.1f} s")
-    out += [f"selfheal    {text}" for text in _felt.words(state.get("felt"), state["node"])]
+    again = _heal_again.words(state.get("read_again"))
+    out += [
+        f"selfheal    {text}" for text in ([again] if again else []) + _felt.words(state.get("felt"), state["node"])
+    ]
     return out + [f"selfheal    {text}" for text in state.get("problems", [])]
 
 

@@ -153,6 +153,11 @@ def journal_host(groups: Mapping[str, List[str]], hostvars: Mapping[str, Mapping
     return host
 
 
+def balancing(every: Iterable[Mapping[str, Any]]) -> List[str]:
+    """Nodes that balance some pool, whatever their service is called: they have members to check and holds to pay."""
+    return sorted({str(host) for policy in every if policy["kind"] == "pool" for host in policy["balancers"]})
+
+
 def watched(wanted: Iterable[Mapping[str, Any]], every: Iterable[Mapping[str, Any]]) -> Dict[str, List[str]]:
     """Whom the observing play asks: balancers for their members, pairs for their address."""
     balancers: List[str] = []

@@ -69,6 +69,7 @@ class Hold:
     boot_id: str
     deadline: float
     duration: float
+    parked: int = 0  # the offset of a parked hold that this one has replaced, so that a later run can park again
 
     def remaining(self, now: float, boot: str) -> float:
         """Seconds left. A hold of another boot has none until the guard has started its time again."""
@@ -100,6 +101,7 @@ def _parse(resource: str, text: str) -> Hold:
             boot_id=str(raw["boot_id"]),
             deadline=float(raw["deadline"]),
             duration=float(raw["duration"]),
+            parked=int(raw.get("parked") or 0),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
         return _unreadable(resource, f"unreadable hold file ({exc.__class__.__name__})")
@@ -170,7 +172,9 @@ class Holds:
                 found.append(hold if hold.resource else _unreadable(path.stem, hold.reason))
         return found
 
-    def put(self, resource: str, incident: str, epoch: int, phase: str, reason: str, seconds: float) -> Hold:
+    def put(
+        self, resource: str, incident: str, epoch: int, phase: str, reason: str, seconds: float, parked: int = 0
+    ) -> Hold:
         """Write a hold. Call it under the lock and before the change that it announces."""
         hold = Hold(
             resource=resource,
@@ -181,6 +185,7 @@ class Holds:
             boot_id=boot_id(),
             deadline=uptime_clock() + seconds,
             duration=float(seconds),
+            parked=parked,
         )
         self._make_folders()
         self._write(self.holds, resource, asdict(hold))
@@ -253,6 +258,7 @@ def describe(hold: Optional[Hold]) -> Optional[dict[str, Any]]:
         "reason": hold.reason,
         "remaining_seconds": round(left, 1),
         "expired": left <= 0,
+        **({"parked": hold.parked} if hold.parked else {}),
     }
 
 

@@ -88,7 +88,6 @@ class Journal:
             "incidents": incidents,
             "paused": "paused" in flags,
             "aborts": [name[6:] for name in flags if name.startswith("abort:")],
-            "readings": [],
             "fresh_journal": self.meta("initialised_at") is None,
             "policies": self._pinned(policies or {}),
         }
@@ -217,6 +216,8 @@ class Journal:
 
     def _close(self, incidents: List[str], outcome: str, now: float) -> None:
         for incident in incidents:
+            if self.flag("taken:" + incident):
+                continue  # what a person has taken ends by that person's word
             self.db.execute(
                 "UPDATE incidents SET state = 'closed', closed_at = ?, outcome = ? WHERE id = ? AND state = 'open'",
                 (now, outcome, incident),

@@ -8,7 +8,10 @@ The whole snapshot of a farm is in the journal for the replay; most of it is abo
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Dict, List, Mapping, Optional
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import RETURN_ONLY
 
 PLAN = (
     "strategy", "kind", "verdict", "illness", "reasons", "refusals", "notes", "would", "restart", "ends", "peer",
@@ -16,6 +19,7 @@ PLAN = (
     "dead", "leftover",
 )  # fmt: skip
 EVIDENCE_FILES = 500
+MODES = ("mode_observe", "mode_approve")
 
 
 def basis(body: Mapping[str, Any]) -> Dict[str, Any]:
@@ -33,7 +37,7 @@ def basis(body: Mapping[str, Any]) -> Dict[str, Any]:
     return {
         "node": node,
         "mode": policy.get("mode"),
-        "verdict": verdicts.get(node) or {},
+        "verdict": _with_marks(verdicts.get(node) or {}, policy.get("gauges") or []),
         "twins": [
             {"node": name, **{key: (verdicts.get(name) or {}).get(key) for key in ("verdict", "kind", "reasons")}}
             for name in nodes
@@ -50,6 +54,50 @@ def basis(body: Mapping[str, Any]) -> Dict[str, Any]:
         "pair": {name: seen for name, seen in (snapshot.get("pair") or {}).items() if name in nodes},
         "plan": {key: plan.get(key) for key in PLAN},
     }  # fmt: skip
+
+
+def would(plan: Mapping[str, Any]) -> str:
+    """A decision that began no heal, in one line: what only the layer's mode stood in the way of, or what else did."""
+    refusals = plan.get("refusals") or []
+    others = [item for item in refusals if item["reason"] not in MODES]
+    if others:
+        more = len({item["reason"] for item in others} - {others[0]["reason"]})
+        tail = " (and %d more reason%s)" % (more, "" if more == 1 else "s") if more else ""
+        return "would not: %s%s" % (others[0].get("detail") or others[0]["reason"], tail)
+    if not refusals:
+        return ""
+    waits = any(item["reason"] == "mode_approve" for item in refusals)
+    return "%s: %s" % ("would" if waits else "would have", ", ".join(_moves(plan)))
+
+
+def _moves(plan: Mapping[str, Any]) -> List[str]:
+    """The steps of a plan that clients or the node would feel."""
+    node, phases, restart = plan.get("node"), plan.get("phases") or [], plan.get("restart") or {}
+    found = []
+    if tuple(phases) != RETURN_ONLY and "shift" in phases:
+        address = "move" if plan.get("moves") else "keep"
+        where = "to" if plan.get("moves") else "on"
+        found.append("%s the address %s %s" % (address, where, plan.get("peer")) if plan.get("kind") == "pair"
+                     else "detach %s" % node)  # fmt: skip
+    if "restart" in phases:
+        found.append("reboot %s" % node if restart.get("kind") == "reboot" else "restart %s" % restart.get("service"))
+    return [*found, "return" if "readmit" in phases else "call a person"]
+
+
+def _with_marks(verdict: Mapping[str, Any], gauges: List[Mapping[str, Any]]) -> Dict[str, Any]:
+    """A verdict whose readings carry the mark at which their gauge is raised, as far as the policy has one."""
+    readings = [{**item, "raise_at": _mark(item, gauges)} for item in verdict.get("readings") or []]
+    return {**verdict, "readings": readings} if readings else dict(verdict)
+
+
+def _mark(reading: Mapping[str, Any], gauges: List[Mapping[str, Any]]) -> Optional[float]:
+    for gauge in gauges:
+        if gauge.get("name") == reading.get("gauge"):
+            for source in (gauge, *(gauge.get("alternatives") or ())):
+                if source.get("label") and fnmatchcase(str(reading.get("label")), source["label"]):
+                    found = source.get("raise_at", gauge.get("raise_at"))
+                    return None if found is None else float(found)
+    return None
 
 
 def evidence(root: str, incident: str) -> List[Dict[str, Any]]:

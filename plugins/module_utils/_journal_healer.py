@@ -14,7 +14,7 @@ import json
 import math
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from ansible_collections.selfheal.cluster.plugins.module_utils import _journal
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal, _journal_ring
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal, new_incident
@@ -275,12 +275,8 @@ def _looked(body: Mapping[str, Any]) -> Any:
 
 def recent_readings(journal: Journal, since: float) -> List[Row]:
     """Readings written after ``since``, each once, as ``_gauges.evaluate(history=...)`` takes them."""
-    found: Dict[Any, Row] = {}
-    for item in journal.rows("SELECT node, body FROM readings WHERE at > ? ORDER BY id", since):
-        for reading in json.loads(item["body"]).get("readings") or ():
-            key = (item["node"], reading.get("gauge"), reading.get("service"), reading.get("label"), reading.get("at"))
-            found[key] = {**reading, "node": item["node"]}
-    return list(found.values())
+    with told(journal.path):
+        return _journal_ring.readings(journal.db, since)
 
 
 # -- what waits for Nagios ---------------------------------------------------------------------------

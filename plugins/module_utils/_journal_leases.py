@@ -22,7 +22,10 @@ ASKED_AGAIN = ("shift", "restart")
 def extend(
     journal: Journal, incident: str, epoch: int, phase: str, deadline_seconds: float, now: float, store: bool = True
 ) -> Dict[str, Any]:
-    """Hold on until the deadline of this phase; a lease that ran out, or that another took, is lost."""
+    """Hold on until the deadline of this phase; a lease that ran out, or that another took, is lost.
+
+    A lease is never made shorter: what the phase before was given may still be at work.
+    """
     if phase not in PHASES:
         raise SelfhealError("phase", "phase %r is none of %s" % (phase, ", ".join(PHASES)))
     with told(journal.path):
@@ -30,7 +33,8 @@ def extend(
         try:
             attempt = _held(journal, incident, epoch, now, expired_is_lost=True)
             stop = stop_word(journal, attempt, now) if phase in ASKED_AGAIN else ""
-            expires = now + deadline_seconds + MARGIN_SECONDS
+            mine = journal.rows("SELECT expires_at FROM leases WHERE incident = ? AND epoch = ?", incident, epoch)
+            expires = max([now + deadline_seconds + MARGIN_SECONDS, *(lease["expires_at"] for lease in mine)])
             if store and not stop:
                 _write_phase(journal, attempt, epoch, phase, expires, now)
             journal.db.execute("COMMIT" if store else "ROLLBACK")

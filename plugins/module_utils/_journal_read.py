@@ -8,10 +8,11 @@ import contextlib
 import gzip
 import json
 import os
+import zlib
 from typing import Any, Dict, Iterator, List, Optional
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_basis import basis, evidence
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_basis import basis, evidence, would
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import pause, said, unknown_incident
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import told
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import plan
@@ -20,6 +21,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import 
 
 COLUMNS = "id, at, node, layer, incident, attempt, admitted, reasons, summary, hash, policy_hash"
 BASES = 40  # decisions of one incident that are shown with what they rested on: admitted ones first, then the newest
+# Of these many bytes of decisions, packed, it is said what would have been done: a tenth of what is parsed for it.
+WOULD_BYTES = 4 * 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -55,6 +58,7 @@ def overview(
     for item in incidents:
         item.update(incident=item["id"], reasons=json.loads(item["reasons"]), approved=bool(item["approved"]))
         item.update(kind=item["illness"], reason="; ".join(item["reasons"]) or "drill")
+    _with_would(journal, incidents)
     for item in attempts:
         item.update(owner=json.loads(item["owner"]), detail=json.loads(item["detail"] or "{}"))
         item["acknowledged"] = bool(item["acknowledged"])
@@ -91,6 +95,31 @@ def _with_basis(journal: Journal, decisions: List[Dict[str, Any]]) -> None:
     for item in decisions:
         if item["id"] in bodies:
             item["basis"] = basis(unpacked(bodies[item["id"]]))
+
+
+def _with_would(journal: Journal, incidents: List[Dict[str, Any]]) -> None:
+    """What would have been done for each incident whose newest decision admitted nothing, or why not."""
+    marks = ", ".join("?" * len(incidents))
+    newest = journal.rows(
+        "SELECT id, incident, admitted, length(body) AS size FROM decisions WHERE id IN"  # noqa: S608  # question marks only
+        " (SELECT max(id) FROM decisions WHERE incident IN (%s) GROUP BY incident)" % marks,
+        *(item["id"] for item in incidents),
+    )
+    refused = {item["incident"]: item for item in newest if not item["admitted"]}
+    left = WOULD_BYTES
+    for item in incidents:
+        found = refused.get(item["id"])
+        if found is None:
+            item["would"] = ""
+        elif left <= 0:
+            item["would"] = "for what would have been done: selfheal show %s" % item["id"]
+        else:
+            left -= found["size"]
+            body = journal.rows("SELECT body FROM decisions WHERE id = ?", found["id"])[0]["body"]
+            try:
+                item["would"] = would(unpacked(body).get("plan") or {})
+            except (OSError, EOFError, ValueError, zlib.error):  # the other incidents are told all the same
+                item["would"] = "not known: decision %d is damaged" % found["id"]
 
 
 def _whole(journal: Journal, incident: str) -> Dict[str, Any]:

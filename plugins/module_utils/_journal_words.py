@@ -44,6 +44,8 @@ SPEC: Dict[str, Any] = {
     "by": {"type": "str", "default": "a person"},
     "reason": {"type": "str", "default": ""},
 }
+#: Outcomes of an attempt after which a hold may still lie on the balancers or the pair.
+LEFT_BEHIND = ("left_out", "failed", "interrupted", "ambiguous")
 WORDS = ("paused", "approve", "abort", "take", "acknowledge", "inject")
 
 
@@ -182,8 +184,19 @@ def _acknowledge(journal: Journal, incident: str, by: str, now: float) -> List[C
     # The word is refused while it is healed, and it is refused in check mode as well.
     if _leased(journal, incident, now):
         raise SelfhealError("lease_taken", "incident %s is being healed right now: abort it first" % incident)
-    text = "incident %s acknowledged" % incident
+    text = "incident %s acknowledged%s" % (incident, _left_behind(journal, incident))
     return [Change("acknowledge", incident, text, lambda: acknowledge(journal, incident, by, now), whole=False)]
+
+
+def _left_behind(journal: Journal, incident: str) -> str:
+    """What is still true of a node whose last attempt may have left a hold: the word closes books, it moves nothing."""
+    last = journal.rows("SELECT node, outcome FROM attempts WHERE incident = ? ORDER BY attempt DESC LIMIT 1", incident)
+    if not last or (last[0]["outcome"] or "interrupted") not in LEFT_BEHIND:
+        return ""
+    node = last[0]["node"]
+    return ("; its last attempt ended %s, so %s may still be held out of traffic (selfheal status shows it), and"
+            " 'selfheal: %s' in Nagios stays critical until a heal of it ends well, a day at most"
+            % (last[0]["outcome"] or "interrupted", node, node))  # fmt: skip
 
 
 def _leased(journal: Journal, incident: str, now: float) -> bool:

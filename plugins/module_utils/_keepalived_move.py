@@ -164,7 +164,10 @@ class Mover:
             before, hold, offset = self.check(wish)
             self.holds.raise_epoch(name, wish.epoch)
             if wish.state == "present":  # the hold first: a crash from here on leaves an owner behind
-                self.holds.put(name, wish.incident, wish.epoch, wish.phase, wish.reason, wish.deadline_seconds)
+                self.holds.put(
+                    name, wish.incident, wish.epoch, wish.phase, wish.reason, wish.deadline_seconds,
+                    parked_below(wish, hold, int(before["offset"])),
+                )  # fmt: skip
             started = time.monotonic()
             if before["offset"] != offset:
                 write_offset(path, offset)
@@ -222,6 +225,13 @@ class Mover:
             "moved_seconds": round(moved, 3),
             "at": time.time(),
         }
+
+
+def parked_below(wish: Wish, hold: Optional[Hold], offset: int) -> int:
+    """The offset of the parked hold that a new hold replaces, also where a run that died has replaced it. Pure."""
+    if hold is None or wish.phase == "parked":
+        return 0
+    return offset if hold.phase == "parked" else hold.parked
 
 
 def reached(now: Instance, before: Instance, wish: Wish, offset: int) -> bool:

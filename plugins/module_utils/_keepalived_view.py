@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from ._errors import SelfhealError
+from ._health import ADDRESS, SCHEME, ask
 from ._holds import Holds, boot_id, describe, write_atomic
 from ._keepalived import (
     UNKNOWN,
@@ -93,21 +94,6 @@ def silent_instance(name: str, local: set[str], holds: Holds, vip: str, state: s
     }
 
 
-def ask_service(port: int, path: str, timeout: float = 2.0) -> dict[str, Any]:
-    """Whether this machine's own service answers over HTTP."""
-    import http.client  # costs 20 ms, which the guard must not pay on its way to HAProxy
-
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        link.request("GET", path if path.startswith("/") else f"/{path}")
-        status = link.getresponse().status
-        return {"ok": 200 <= status < 400, "detail": f"HTTP {status}"}
-    except (OSError, http.client.HTTPException) as exc:
-        return {"ok": False, "detail": f"{exc.__class__.__name__}: {exc}"}
-    finally:
-        link.close()
-
-
 class Node:
     """This machine as a member of a pair."""
 
@@ -144,6 +130,8 @@ class Node:
         vip: str = "",
         service_port: int = 0,
         service_path: str = "/",
+        service_scheme: str = SCHEME,
+        service_address: str = ADDRESS,
         config_files: Optional[list[str]] = None,
     ) -> dict[str, Any]:
         """Everything that ``keepalived_info`` returns; the other readings fill the time between two dumps."""
@@ -172,7 +160,8 @@ class Node:
         local = addresses()
         result["address_present"] = vip in local if vip else None
         result["files"] = file_hashes(config_files or [])
-        result["service"] = ask_service(service_port, service_path) if service_port else None
+        asked = (service_scheme, service_address, service_port, service_path)
+        result["service"] = ask(*asked) if service_port else None
         if raw:
             result["comparable"] = comparable(raw, running)
         elif instance:

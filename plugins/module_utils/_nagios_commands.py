@@ -20,6 +20,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 
 AUTHOR = "selfheal"
 TAG = "selfheal:"
+PIPE = "/var/lib/nagios4/rw/nagios.cmd"
+"""Where Debian's nagios4 has it."""
 MAX_WRITE = 4096
 """PIPE_BUF: up to here a write to a pipe is whole or not at all."""
 MAX_TEXT = 2000
@@ -79,6 +81,11 @@ def process_service_check_result(
 def schedule_forced_host_svc_checks(host: str, at: float, now: Optional[float] = None) -> str:
     """Check all services of a host at this time, whatever their check period says."""
     return _line(now, "SCHEDULE_FORCED_HOST_SVC_CHECKS", _name(host), int(at))
+
+
+def schedule_forced_svc_check(host: str, service: str, at: float, now: Optional[float] = None) -> str:
+    """Check one service of a host at this time, whatever its check period says."""
+    return _line(now, "SCHEDULE_FORCED_SVC_CHECK", _name(host), _name(service), int(at))
 
 
 def tag(incident: str) -> str:

@@ -11,6 +11,7 @@ import re
 from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import SCHEME, SCHEMES
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_thresholds import thresholds
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy import layers
 
@@ -65,6 +66,9 @@ def _host(node: str, own: Mapping[str, Any], layer: str, guarded: bool) -> Dict[
     path = str(own.get("selfheal_health_path") or "/")
     if not _PATH.match(path):
         raise _error(node, "selfheal_health_path", path, "a path of a URL")
+    scheme = str(own.get("selfheal_health_scheme") or SCHEME)
+    if scheme not in SCHEMES:
+        raise _error(node, "selfheal_health_scheme", scheme, ", ".join(SCHEMES))
     return {
         "name": _name(node, node),
         "address": address,
@@ -74,6 +78,7 @@ def _host(node: str, own: Mapping[str, Any], layer: str, guarded: bool) -> Dict[
         "partitions": partitions(node, own.get("nagios_agent_partitions")),
         "port": port,
         "path": path,
+        "scheme": scheme,
         "guarded": guarded,
         "pair": bool(layer) and own.get("selfheal_strategy") == "keepalived_failover",
         "thresholds": thresholds(own.get("selfheal_gauges")),

@@ -134,6 +134,7 @@ def services(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _service(host: str, name: str, raw: dict[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {"host": host, "service": name}
     record.update(_common(raw, _SERVICE_STATUS, {"ok", "warning", "critical"}, "unknown"))
+    record["next_check"] = seconds(raw.get("next_check"))
     record["output"] = _string(raw.get("plugin_output"))
     record["long_output"] = _string(raw.get("long_plugin_output"))
     record["perf_data"] = _string(raw.get("perf_data"))

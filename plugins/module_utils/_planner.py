@@ -12,11 +12,17 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_gates as gates
-from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_pair, _planner_pool, _planner_storm
+from ansible_collections.selfheal.cluster.plugins.module_utils import (
+    _planner_pair,
+    _planner_pool,
+    _planner_relief,
+    _planner_storm,
+)
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_proof import UNIT as KEEPALIVED
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
+    AFTER_RESTART,
     PHASES,
     RETURN_ONLY,
     SHIFT_ONLY,
@@ -41,7 +47,7 @@ Plan = Dict[str, Any]
 def plan(snapshot: Mapping[str, Any], policy: Mapping[str, Any], history: Mapping[str, Any], now: float) -> Plan:
     """``policy`` is the effective policy of every layer by name, or of one layer alone."""
     policies = {policy["layer"]: policy} if "strategy" in policy else policy
-    causes = _planner_storm.fold(snapshot, policies, history)
+    causes = _planner_storm.fold(snapshot, policies, history, now)
     node = snapshot.get("node")
     if node is None:
         return _most_urgent(snapshot, policies, history, now, causes)
@@ -94,6 +100,8 @@ def _judge(
         wanted.append({"resource": "domain:" + domain, "mode": "exclusive"})
     leases = gates.leases(case, wanted, shape["slots"])
     phases, restart = _give_back(case, phases, restart)
+    if pool and "restart" in phases:
+        _planner_pool.connections(case, shape["balancers"])
     result = _empty(node)
     result.update(
         layer=layer,
@@ -129,7 +137,10 @@ def _judge(
 
 
 def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
-    """The kind of illness chooses the rung: resources and services are restarted, disks and cables are not."""
+    """The kind of illness chooses the rung: resources and services are restarted, disks and cables are not.
+
+    A full disk of a pool's member is relieved where the policy says how; that of a pair's node by a person alone.
+    """
     kind = case.verdict.get("kind")
     none = {"kind": "none", "service": ""}
     faulty = case.verdict.get("verdict") == "faulty"
@@ -137,8 +148,8 @@ def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     # A node that SSH reaches but that is too ill to answer in time can be restarted all the same.
     silent = case.policy["kind"] == "pair" and not own.get("reachable") and own.get("ssh") is not True
     if faulty and kind == "storage":
-        case.refuse("wrong_kind", "a full disk of %s is relieved by a person, never restarted away" % case.node)
-        return SHIFT_ONLY, none
+        relief = _planner_relief.choose(case)
+        return (PHASES, relief) if relief else (SHIFT_ONLY, none)
     if silent or (faulty and kind == "connectivity"):
         what = "%s cannot be reached" % case.node
         if case.serves:
@@ -155,8 +166,8 @@ def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     own = case.incident["id"] if case.incident else None
     tried = [item for item in case.attempts if own and item.get("incident") == own and not item.get("acknowledged")]
     failed = {item.get("rung") for item in tried if item.get("outcome") in ("failed", "left_out")}
-    if "reboot" in failed:
-        case.refuse("attempts_exhausted", "%s was rebooted in incident %s without success; never twice"
+    if "reboot" in failed or any(item.get("rung") == "reboot" and item.get("phase") in AFTER_RESTART for item in tried):
+        case.refuse("attempts_exhausted", "%s was rebooted in incident %s already; never twice"
                     % (case.node, own))  # fmt: skip
     if reboot and (not service or "service" in failed):
         return PHASES, {"kind": "reboot", "service": service}
@@ -176,7 +187,7 @@ def _give_back(case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]) -> 
         return phases, restart
     held_back = [item for item in case.refusals if item["reason"] not in LIFTED_FOR_RETURN]
     lifted = [item for item in case.refusals if item["reason"] in LIFTED_FOR_RETURN]
-    after = bool(case.resume) and (case.resume or {}).get("phase") in ("verify", "readmit", "soak")
+    after = bool(case.resume) and (case.resume or {}).get("phase") in AFTER_RESTART
     reading, since = case.newest_reading(), (case.resume or {}).get("phase_at")
     old = after and (reading is None or since is None or reading <= since)
     if held_back or not (lifted or old):
@@ -247,6 +258,7 @@ def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
         "node": case.node,
         "balancers": names(result["balancers"]) or "no balancer",
         "restart": "reboot %s" % case.node if restart["kind"] == "reboot"
+        else _planner_relief.words(restart, case.node) if restart["kind"] == "relief"
         else "restart %s on %s" % (_units(result), case.node),
         "move": "move %s from %s to %s" % (case.policy["vip"], case.node, result["peer"]) if result["moves"]
         else "keep %s on %s" % (case.policy["vip"], result["peer"]) + (
@@ -308,7 +320,8 @@ def _summary(result: Plan) -> str:
         how = ("back in " if tuple(result["phases"]) == RETURN_ONLY else "out ") + where
     else:
         how = "address %s %s" % ("to" if result["moves"] else "stays on", result["peer"])
-    what = {"service": "restart %s" % _units(result), "reboot": "reboot it", "none": "no restart"}
+    what = {"service": "restart %s" % _units(result), "reboot": "reboot it", "none": "no restart",
+            "relief": _planner_relief.words(result["restart"], result["node"])}  # fmt: skip
     back = tuple(result["phases"]) == RETURN_ONLY
     without = "interrupted" if result["resume"] else "well again" if back else "drill"
     why = "; ".join(reason.rstrip(".") for reason in result["reasons"][:2]) or without

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heals import healed_since
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import AFTER_RESTART
 
 
 class Case:
@@ -87,11 +89,18 @@ class Case:
         return None if running else last
 
     def rolled_forward_since(self) -> Optional[int]:
-        """Epoch of the first in the unbroken row of interrupted attempts: what it restarted is not restarted again."""
+        """Epoch of the first in the unbroken row of interrupted attempts: what it restarted is not restarted again.
+
+        A bad reading from after that restart asks for another one: then the row begins behind it. None: with this heal.
+        """
+        reading = self.newest_reading()
         mine = [item for item in self.attempts if self.incident and item.get("incident") == self.incident["id"]]
         since = None
         for item in sorted(mine, key=lambda item: item.get("attempt") or 0, reverse=True):
             if item.get("outcome") not in (None, "interrupted"):
+                break
+            restarted = item.get("phase_at") if item.get("phase") in AFTER_RESTART else None
+            if restarted is not None and reading is not None and reading > restarted:
                 break
             since = item.get("epoch")
         return since
@@ -104,11 +113,18 @@ def vrrp_only(verdict: Mapping[str, Any]) -> bool:
 
 
 def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) -> Set[str]:
-    """Open incidents whose node serves again everywhere without a hold: somebody has brought it back."""
+    """Open incidents whose node serves again everywhere without a hold: somebody has brought it back.
+
+    Only what a heal has touched can come back: an ill node in rotation may as well wait for its first attempt, a word
+    or a person who has taken it.
+    """
     from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
+    touched = {item.get("incident") for item in history.get("attempts") or ()}
     back = set()
     for incident in open_incidents(history):
+        if incident["id"] not in touched and incident.get("outcome") is None:
+            continue
         member = (snapshot.get("members") or {}).get(incident.get("node"))
         if not member:
             continue
@@ -122,6 +138,11 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
         if seen and all(serving(server) for server in seen):
             back.add(incident["id"])
     return back
+
+
+def healed_at(history: Mapping[str, Any], node: str, now: float) -> Optional[float]:
+    """When the last verified heal of the node ended."""
+    return healed_since(history.get("attempts") or (), now).get(node)
 
 
 def open_incidents(history: Mapping[str, Any]) -> List[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Set
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, healed_at, names, seconds
 
 # Outcomes that never touched the node are no attempt.
 UNTOUCHED = ("refused",)
@@ -32,6 +32,8 @@ def world(case: Case) -> None:
     if not nagios.get("fresh"):
         message = nagios.get("message") or "no answer"
         case.refuse("nagios_stale", "%s: %s" % (nagios.get("reason") or "unreachable", message))
+    elif case.verdict.get("unseen"):
+        case.refuse("nagios_stale", "partial: %s" % case.verdict["unseen"])
     if history.get("fresh_journal"):
         case.refuse("mode_observe", "the journal is new and not initialised: run heal_journal on its host first")
     elif case.policy["mode"] == "observe":
@@ -63,12 +65,9 @@ def illness(case: Case, symptom_of: str) -> None:
         case.refuse("not_ill", "%s is ok; a heal of a healthy node needs selfheal_reason=drill" % case.node)
     elif verdict == "faulty" and symptom_of and not case.drill:
         case.refuse("not_ill", "the readings of %s are a symptom of %s: heal that first" % (case.node, symptom_of))
-    healed = [item for item in case.attempts if item.get("outcome") == "healed" and item.get("ended_at")]
-    reading = case.newest_reading()
-    if verdict == "faulty" and healed and reading is not None and not case.drill:
-        ended = max(item["ended_at"] for item in healed)
-        if reading <= ended:
-            case.refuse("stale_alert", "the newest bad reading of %s is from before its last heal ended" % case.node)
+    ended, reading = healed_at(case.history, case.node, case.now), case.newest_reading()
+    if verdict == "faulty" and ended is not None and reading is not None and reading <= ended and not case.drill:
+        case.refuse("stale_alert", "the newest bad reading of %s is from before its last heal ended" % case.node)
 
 
 def people(case: Case) -> None:

@@ -16,7 +16,10 @@ def check(case: Case) -> Dict[str, Any]:
     usable, skipped = _balancers(case)
     target = {name: _servers(case, case.node, name) for name in usable}
     missing = [name for name in usable if not target[name]]
-    if missing:
+    doubt = _doubt(case, case.node)
+    if doubt:
+        case.refuse("not_in_backend", "%s: %s" % (case.node, doubt))
+    elif missing:
         member = (case.snapshot.get("members") or {}).get(case.node) or {}
         case.refuse(
             "not_in_backend",
@@ -45,6 +48,25 @@ def check(case: Case) -> Dict[str, Any]:
         "leases": [{"resource": "balancer:" + name, "mode": "shared"} for name in usable],
         "slots": case.limits["max_unavailable"],
     }
+
+
+def connections(case: Case, balancers: List[str]) -> None:
+    """A restart proves that no connection from a balancer is open: known before anything is touched."""
+    for name in balancers:
+        doubt = _doubt(case, name)
+        if doubt:
+            case.refuse("not_restartable", "the connections of %s cannot be told: %s" % (name, doubt))
+
+
+def _doubt(case: Case, host: str) -> str:
+    """Why nobody knows for certain the address of this host; empty if it is known."""
+    return str((case.snapshot.get("unresolved") or {}).get(host) or "")
+
+
+def _unknown(case: Case) -> str:
+    """Other members that may serve, but that no balancer's row can be held against."""
+    doubts = [(node, _doubt(case, node)) for node in case.policy["nodes"] if node != case.node]
+    return "".join("; %s does not count, %s" % (node, doubt) for node, doubt in doubts if doubt)
 
 
 def _floor(case: Case) -> int:
@@ -138,18 +160,36 @@ def _minimum(case: Case, counts: Mapping[str, int], floor: int) -> None:
     for name, count in counts.items():
         stay = _survivors(case, name)
         if count == 0:
-            case.refuse("last_member", "on %s no member of layer %s would be left" % (name, case.layer))
+            case.refuse("last_member", "on %s no member of layer %s would be left%s"
+                        % (name, case.layer, _unknown(case)))  # fmt: skip
         elif count < floor:
             case.refuse(
                 "below_minimum",
-                "on %s only %d of %d would stay (%s), needed are %d"
-                % (name, count, len(case.policy["nodes"]), names(stay), floor),
+                "on %s only %d of %d would stay (%s), needed are %d%s"
+                % (name, count, len(case.policy["nodes"]), names(stay), floor, _unknown(case)),
             )
-        # A backend of its own may be smaller than the layer. When enough members serve everywhere, only a backend
-        # that has nobody but the target can be emptied.
-        for backend, members in _by_backend(case, name).items():
-            if count and not any(node != case.node and serving(server) for node, server in members.items()):
+        # A backend of its own may be smaller than the layer. The balancer asks for the minimum in each backend, so what
+        # it would refuse is refused here, before an attempt is spent.
+        for backend, members in _by_backend(case, name).items() if count else ():
+            others = _others(case, name, backend)
+            if not any(node != case.node and serving(server) for node, server in members.items()):
                 case.refuse("last_member", "backend %s on %s would have no member left" % (backend, name))
+            elif count >= floor and len(others) < max(1, floor):
+                case.refuse("below_minimum", "in backend %s on %s only %d would stay (%s), needed are %d"
+                            % (backend, name, len(others), names(others) or "none", max(1, floor)))  # fmt: skip
+
+
+def _others(case: Case, balancer: str, backend: str) -> List[str]:
+    """Servers of this backend that serve without the target, counted as ``lb_member`` does: of any layer, no backup."""
+    target = [(server["address"], server["port"]) for server in _servers(case, case.node, balancer)]
+    return [
+        str(server.get("server"))
+        for server in case.snapshot["balancers"][balancer].get("servers") or ()
+        if str(server.get("backend")) == backend
+        and (server.get("address"), server.get("port")) not in target
+        and not server.get("backup")
+        and serving(server)
+    ]
 
 
 def _by_backend(case: Case, balancer: str) -> Dict[str, Dict[str, Server]]:

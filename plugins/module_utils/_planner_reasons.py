@@ -34,7 +34,7 @@ REASONS = {
     "blocked_node": "The node was healed a short while ago.",
     "blocked_layer": "A node of this layer was healed a short while ago.",
     "wrong_kind": "This kind of illness is not cured by a restart.",
-    "not_restartable": "The policy names no service to restart and allows no reboot.",
+    "not_restartable": "There is nothing that may be restarted, or no proof that nothing is connected to it.",
     "balancer_unreachable": "A load balancer of the layer does not answer and is not proven to be down.",
     "not_in_backend": "A load balancer does not know the node by its address and port.",
     "last_member": "The node is the last one that serves.",

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, vrrp_only
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, healed_at, names, vrrp_only
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
 Snapshot = Mapping[str, Any]
 Policies = Mapping[str, Mapping[str, Any]]
 
 
-def fold(snapshot: Snapshot, policies: Policies, history: Mapping[str, Any]) -> Dict[str, str]:
+def fold(snapshot: Snapshot, policies: Policies, history: Mapping[str, Any], now: float) -> Dict[str, str]:
     """Every faulty node of a layer, with the node whose symptom it is ('' for a root cause)."""
     layer_of = {node: layer for layer, policy in policies.items() for node in policy["nodes"]}
     faulty = {
@@ -23,7 +23,7 @@ def fold(snapshot: Snapshot, policies: Policies, history: Mapping[str, Any]) -> 
         and verdict.get("verdict") == "faulty"
         and not verdict.get("layer_load")
         and not _in_downtime(snapshot, node)
-        and not _healed_since(history, node, verdict)
+        and not _healed_since(history, node, verdict, now)
     }
     causes: Dict[str, str] = {}
     for node in sorted(faulty):
@@ -67,15 +67,11 @@ def _in_downtime(snapshot: Snapshot, node: str) -> bool:
     )
 
 
-def _healed_since(history: Mapping[str, Any], node: str, verdict: Mapping[str, Any]) -> bool:
+def _healed_since(history: Mapping[str, Any], node: str, verdict: Mapping[str, Any], now: float) -> bool:
     """Nagios has not looked again since the last verified heal: its word about this node is old."""
-    ended = [
-        item["ended_at"]
-        for item in history.get("attempts") or ()
-        if item.get("node") == node and item.get("outcome") == "healed" and item.get("ended_at")
-    ]
+    ended = healed_at(history, node, now)
     times = [item.get("at") for item in verdict.get("readings") or () if item.get("verdict") == "faulty"]
-    return bool(ended) and bool(times) and all(at is not None and at <= max(ended) for at in times)
+    return ended is not None and bool(times) and all(at is not None and at <= ended for at in times)
 
 
 def _parent(snapshot: Snapshot, node: str, faulty: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import DEFAULT_GAUGES, validate_gauges
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import canonical, digest, plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import (
     CHECKS,
@@ -26,14 +27,19 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks im
 LAYER_VARIABLES = (
     "selfheal_strategy", "selfheal_kind", "selfheal_mode", "selfheal_balancers", "selfheal_service",
     "selfheal_port", "selfheal_health_path", "selfheal_vip", "selfheal_instance", "selfheal_preferred",
-    "selfheal_home", "selfheal_config_test", "selfheal_config_files", "selfheal_reboot",
-    "selfheal_criticality", "selfheal_gauges", "selfheal_limits",
+    "selfheal_health_scheme", "selfheal_home", "selfheal_config_test", "selfheal_config_files", "selfheal_reboot",
+    "selfheal_criticality", "selfheal_gauges", "selfheal_limits", "selfheal_relief",
 )  # fmt: skip
 # Variables that may differ from node to node.
-NODE_VARIABLES = ("selfheal_socket", "selfheal_domain", "selfheal_parents", "selfheal_address", "selfheal_layer")
+NODE_VARIABLES = (
+    "selfheal_socket", "selfheal_domain", "selfheal_parents", "selfheal_address", "selfheal_health_address",
+    "selfheal_layer",
+)  # fmt: skip
 GLOBAL_VARIABLES = (
     "selfheal_journal_host", "selfheal_journal", "selfheal_journal_user",
     "selfheal_nagios_url", "selfheal_nagios_user", "selfheal_nagios_password_file",
+    "selfheal_nagios_ca_file",
+    "selfheal_nagios_command_file", "selfheal_spool",
 )  # fmt: skip
 EXTRA_VARIABLES = ("selfheal_node", "selfheal_incident", "selfheal_reason")
 KNOWN = frozenset(LAYER_VARIABLES + NODE_VARIABLES + GLOBAL_VARIABLES + EXTRA_VARIABLES)
@@ -42,9 +48,11 @@ TRANSIENT_PREFIXES = ("selfheal_seen_", "selfheal_run_", "selfheal_step_")
 KIND_OF_STRATEGY = {"lb_detach": "pool", "keepalived_failover": "pair"}
 DEFAULTS: Dict[str, Any] = {
     "selfheal_mode": "observe", "selfheal_balancers": "", "selfheal_port": None, "selfheal_health_path": "/",
+    "selfheal_health_scheme": SCHEME,
     "selfheal_vip": "", "selfheal_instance": "", "selfheal_preferred": "", "selfheal_home": "never",
     "selfheal_config_test": [], "selfheal_config_files": [], "selfheal_reboot": False,
     "selfheal_criticality": "normal", "selfheal_service": "", "selfheal_gauges": None, "selfheal_limits": {},
+    "selfheal_relief": [],
 }  # fmt: skip
 DEFAULT_SOCKET = "/run/haproxy/admin.sock"
 NOT_LAYERS = ("all", "ungrouped")
@@ -145,14 +153,19 @@ def _checked(layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVa
         "limits": limits,
         "sockets": {},
         "domains": {},
+        "health_addresses": {},
     }
-    for short in ("service", "port", "health_path", "vip", "instance", "preferred", "home", "config_test",
-                  "config_files", "reboot", "criticality"):  # fmt: skip
+    for short in ("service", "port", "health_path", "health_scheme", "vip", "instance", "preferred", "home",
+                  "config_test", "config_files", "reboot", "criticality", "relief"):  # fmt: skip
         policy[short] = values["selfheal_" + short]
     for node in nodes:
         domain = _get(hostvars, node, "selfheal_domain")
         if domain:
             policy["domains"][str(node)] = text(layer, "selfheal_domain", domain)
+        address = _get(hostvars, node, "selfheal_health_address") or ADDRESS
+        policy["health_addresses"][str(node)] = CHECKS["selfheal_health_address"](
+            layer, "selfheal_health_address", address
+        )
     if kind == "pool":
         _pool(policy, values, raw, hostvars, groups)
     else:
@@ -205,8 +218,23 @@ def _pair(policy: Dict[str, Any]) -> None:
     for short in ("vip", "instance"):
         if not policy[short]:
             raise PolicyError("layer %s: selfheal_%s is missing" % (layer, short))
+    if policy["health_scheme"] == "none":
+        raise PolicyError(
+            "layer %s: selfheal_health_scheme is none, but besides the nodes of a pair nobody proves their service;"
+            " allowed for a pair: http, https, tcp" % layer
+        )
+    if policy["vip"] in policy["health_addresses"].values():
+        raise PolicyError(
+            "layer %s: selfheal_health_address is the virtual IP, where the other node may answer: let the service"
+            " listen on 127.0.0.1 too, or on an address of each node's own, and name that one" % layer
+        )
     if policy["limits"]["max_unavailable"] != 1:
         raise PolicyError("layer %s: limits.max_unavailable of a pair is 1" % layer)
+    if policy["relief"]:
+        raise PolicyError(
+            "layer %s: selfheal_relief is for the members of a pool; the full disk of a pair's node is relieved by "
+            "a person" % layer
+        )
 
 
 def _gauges(layer: str, gauges: Any) -> List[Any]:

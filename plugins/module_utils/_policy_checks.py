@@ -7,14 +7,40 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import math
+import posixpath
 import re
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import SCHEMES
 
 UNIT = re.compile(r"[A-Za-z0-9:_][A-Za-z0-9:_.@-]*")
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 HUGE = 10**9
+# What systemd knows as the end of a unit's name; systemctl takes any other name for a service.
+UNIT_TYPES = (
+    ".service", ".socket", ".device", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice", ".scope",
+)  # fmt: skip
+# A relief deletes files: never in a folder that is one of these or holds one.
+SYSTEM_FOLDERS = tuple(
+    "/" + name
+    for name in (
+        "home", "media", "mnt", "opt", "run", "srv", "tmp", "usr/local", "var", "var/backups", "var/cache", "var/lib",
+        "var/local", "var/lock", "var/log", "var/mail", "var/opt", "var/run", "var/spool", "var/tmp", "var/www",
+    )
+)  # fmt: skip
+# ... nor anywhere below one of these: what a system is made of, what it remembers, and what is ours.
+SYSTEM_TREES = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/sbin", "/sys",
+    "/usr", "/var/lib/apt", "/var/lib/dnf", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/selfheal",
+    "/var/lib/systemd", "/var/log/journal", "/var/spool/selfheal",
+)  # fmt: skip
+# The one place of /usr where services of one's own are at home, except what is there of the system.
+OWN_TREE = "/usr/local"
+NOT_OWN = tuple(
+    OWN_TREE + "/" + name for name in ("bin", "etc", "games", "include", "lib", "man", "sbin", "share", "src")
+)
+RELIEF_SECONDS = 60
 
 
 class PolicyError(SelfhealError):
@@ -114,10 +140,17 @@ def _flag(layer: str, name: str, value: Any) -> bool:
     return value
 
 
+def _home(layer: str, name: str, value: Any) -> str:
+    if value == "window":
+        raise PolicyError("layer %s: %s is 'window'; window is not built yet: take now or never" % (layer, name), value)
+    return _choice("now", "never")(layer, name, value)
+
+
 def _unit(layer: str, name: str, value: Any) -> str:
     if not isinstance(value, str) or not UNIT.fullmatch(value):
         raise wrong(layer, name, value, "the name of a systemd unit, such as ei.service")
-    return "".join(value)
+    # One unit, one spelling: as systemctl reads it.
+    return "".join(value) if value.endswith(UNIT_TYPES) else f"{value}.service"
 
 
 def _port(layer: str, name: str, value: Any) -> int:
@@ -162,6 +195,71 @@ def _commands(layer: str, name: str, value: Any) -> List[List[str]]:
     return [["".join(word) for word in command] for command in value]
 
 
+def holds(folder: str, path: str) -> bool:
+    """Whether a path is this folder or lies below it; both are absolute and normalised."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def whole(path: Any) -> bool:
+    """An absolute path as it is written when nothing in it can be left out."""
+    return (
+        isinstance(path, str)
+        and path.startswith("/")
+        and path.isprintable()
+        and posixpath.normpath("/" + path.lstrip("/")) == path
+    )
+
+
+def _relief_path(layer: str, name: str, value: Any, obj: Any) -> str:
+    if whole(value) and value.count("/") >= (3 if holds("/home", value) else 2):
+        trees = NOT_OWN if holds(OWN_TREE, value) else SYSTEM_TREES
+        if not any(holds(value, folder) for folder in SYSTEM_FOLDERS + SYSTEM_TREES + NOT_OWN) and not any(
+            holds(tree, value) for tree in trees
+        ):
+            return "".join(value)
+    raise wrong(
+        layer, name, value,
+        "the whole path of a folder of the service, two or more folders deep, without '..', which is no folder of the "
+        "system, holds none and lies in none; such as /var/log/ei", obj,
+    )  # fmt: skip
+
+
+def _relief_pattern(layer: str, name: str, value: Any, obj: Any) -> str:
+    named = isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable() and "/" not in value
+    if not named or value in (".", ".."):
+        raise wrong(layer, name, value, "a pattern for the name of a file, without '/', such as '*.log.*'", obj)
+    return "".join(value)
+
+
+def _relief(layer: str, name: str, value: Any) -> List[Dict[str, Any]]:
+    keys = ("path", "pattern", "older_seconds")
+    allowed = "a list of what may be deleted, such as [{path: /var/log/ei, pattern: '*.log.*', older_seconds: 3600}]"
+    if not isinstance(value, (list, tuple)):
+        raise wrong(layer, name, value, allowed)
+    found = []
+    for index, item in enumerate(value):
+        where = "%s[%d]" % (name, index)
+        if not isinstance(item, Mapping):
+            raise wrong(layer, where, item, allowed, value)
+        for key in item:
+            if key not in keys:
+                hint = suggest(str(key), keys)
+                raise PolicyError(
+                    "layer %s: %s has an unknown key %s.%s"
+                    % (layer, where, key, " Did you mean %s?" % hint if hint else ""), key,
+                )  # fmt: skip
+        for key in keys:
+            if item.get(key) is None:
+                raise PolicyError("layer %s: %s.%s is missing" % (layer, where, key), value)
+        older = number(layer, where + ".older_seconds", item["older_seconds"], RELIEF_SECONDS, HUGE, False, value)
+        found.append({
+            "path": _relief_path(layer, where + ".path", item["path"], value),
+            "pattern": _relief_pattern(layer, where + ".pattern", item["pattern"], value),
+            "older_seconds": older,
+        })  # fmt: skip
+    return found
+
+
 CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
     "selfheal_strategy": _choice("lb_detach", "keepalived_failover"),
     "selfheal_kind": _choice("pool", "pair"),
@@ -170,13 +268,16 @@ CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
     "selfheal_service": _unit,
     "selfheal_port": _port,
     "selfheal_health_path": _url_path,
+    "selfheal_health_scheme": _choice(*SCHEMES),
+    "selfheal_health_address": _address,
     "selfheal_vip": _address,
     "selfheal_instance": text,
     "selfheal_preferred": text,
-    "selfheal_home": _choice("now", "window", "never"),
+    "selfheal_home": _home,
     "selfheal_config_test": _commands,
     "selfheal_config_files": _paths,
     "selfheal_reboot": _flag,
     "selfheal_criticality": _choice("low", "normal", "high"),
+    "selfheal_relief": _relief,
     "path": _path,
 }

@@ -16,10 +16,9 @@ import os
 import re
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _health
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Holds, boot_id, file_name, write_atomic
@@ -37,6 +36,7 @@ PROPERTIES = (
     "RefuseManualStop",
 )
 POLL = 0.05
+KEPT_RELIEFS = 3
 IDLE_SECONDS = 20.0  # HAProxy closes idle connections by halves, every 5 s by default
 Params = Mapping[str, Any]
 Runner = Callable[[List[str]], str]
@@ -144,8 +144,8 @@ class Restart:
 
     # -- preflights ------------------------------------------------------------------------------------
 
-    def preflight(self) -> Dict[str, str]:
-        """Everything that can refuse, cheapest and gravest first. Changes nothing."""
+    def prove_right(self) -> None:
+        """Invariant 8: this heal is not outdated, and the node gets no traffic. Changes nothing."""
         params = self.params
         self.machine_id = checks.machine_id(params["forbidden_machine_ids"], self.root)
         self.holds.check_epoch(self.resource, params["epoch"])
@@ -153,6 +153,11 @@ class Restart:
         if params["vip"]:
             checks.address_absent(params["vip"], checks.local_addresses(self.run(["ip", "-o", "addr"])))
         checks.connections(params["port"], params["peers"], params["left_sessions"], self.root, IDLE_SECONDS)
+
+    def preflight(self) -> Dict[str, str]:
+        """Everything that can refuse, cheapest and gravest first. Changes nothing."""
+        params = self.params
+        self.prove_right()
         shown = self.show()
         if params["service"] or params["kind"] == "service":
             checks.unit(shown, params["service"])
@@ -166,10 +171,47 @@ class Restart:
         elapsed = time.monotonic() - self.started
         checks.witnesses(self.params["witnesses"], self.params["witness_age_seconds"], elapsed)
 
+    def lap(self, name: str) -> None:
+        """What has passed since the last phase belongs to this one."""
+        self.phases[name] = self._lap()
+
     def _lap(self) -> float:
         return round(time.monotonic() - self.started - sum(self.phases.values()), 3)
 
     # -- the act ---------------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """The epoch, for an act that may be done again under the same incident and so needs no record."""
+        with self.holds.lock():
+            self._witnesses()  # the preflights may have taken long
+            self.holds.raise_epoch(self.resource, self.params["epoch"])
+
+    def reliefs(self) -> List[Dict[str, Any]]:
+        """What earlier calls of this attempt, or of one that it rolls forward, have deleted; their word may be lost."""
+        try:
+            with open(self._reliefs_path(), encoding="utf-8") as stream:
+                record = dict(json.load(stream))
+            same = record["incident"] == self.params["incident"] and record["epoch"] >= self.params["since_epoch"]
+            return list(record["reliefs"]) if same else []
+        except (OSError, ValueError, TypeError, KeyError):
+            return []
+
+    def keep_reliefs(self, reliefs: List[Dict[str, Any]]) -> None:
+        """Remember them on the node. A relief does not fail for it: its success is room, not a record."""
+        from pathlib import Path
+
+        path = Path(self._reliefs_path())
+        content = {
+            "incident": self.params["incident"],
+            "epoch": self.params["epoch"],
+            "reliefs": reliefs[-KEPT_RELIEFS:],
+        }
+        with contextlib.suppress(OSError, SelfhealError):
+            path.parent.mkdir(mode=0o755, exist_ok=True)
+            write_atomic(path, json.dumps(content, sort_keys=True) + "\n", 0o600)
+
+    def _reliefs_path(self) -> str:
+        return os.path.join(self.params["state_dir"], "restarts", file_name("relief:" + self.resource))
 
     def act(self, before: Mapping[str, str]) -> bool:
         """Epoch, record and command under one lock; the command returns as soon as systemd has the job.
@@ -222,38 +264,27 @@ class Restart:
                 )
             time.sleep(POLL)
 
-    def wait_answer(self) -> None:
-        """Until the service answers over HTTP on this machine."""
-        if not self.params["health_port"]:
+    def wait_answer(self, done: str = "restarted") -> None:
+        """Until the service answers on this machine; nothing is asked where by policy HAProxy's check alone decides."""
+        params = self.params
+        if not params["health_port"] or params["health_scheme"] == "none":
             self.phases["answer_seconds"] = 0.0
             return
-        where = f"{self.params['health_address']}:{self.params['health_port']}"
-        url = f"http://{where}{self.params['health_path']}"
-        end = self.started + self.params["timeout"]
-        said = "no answer"
+        asked = (params["health_scheme"], params["health_address"], params["health_port"], params["health_path"])
+        end = self.started + params["timeout"]
         while True:
-            said = answer(url)
-            if not said:
+            said = _health.ask(*asked)
+            if said["ok"]:
                 self.phases["answer_seconds"] = self._lap()
                 return
             if time.monotonic() >= end:
                 raise SelfhealError(
-                    "no_answer", "{} was restarted but does not answer: {}".format(self.params["service"], said)
+                    "no_answer",
+                    "{} was {} but does not answer: {}: {}".format(
+                        params["service"], done, _health.where(*asked), said["detail"]
+                    ),
                 )
             time.sleep(POLL)
-
-
-def answer(url: str, timeout: float = 2.0) -> str:
-    """Empty if this address answers with success, else why not."""
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(url, timeout=timeout) as reply:
-            reply.read(65536)
-            return ""
-    except urllib.error.HTTPError as exc:
-        return f"HTTP {exc.code}"
-    except (OSError, ValueError) as exc:
-        return str(exc)
 
 
 def essence(shown: Mapping[str, str]) -> Dict[str, Any]:

@@ -127,8 +127,11 @@ def address_absent(vip: str, addresses: Iterable[str]) -> None:
         raise SelfhealError("not_out_of_traffic", f"the address {vip} is still on this machine")
 
 
-def disk(root: str = "/") -> None:
-    """A service that cannot write does not come back: full disks and read-only roots are not for a restart."""
+def disk(root: str = "/", full: bool = False) -> None:
+    """A service that cannot write does not come back: full disks and read-only roots are not for a restart.
+
+    ``full``: a disk may be full, because this is what is about to be relieved.
+    """
     for name in WRITABLE:
         path = os.path.join(root, name)
         if not os.path.isdir(path):
@@ -136,6 +139,8 @@ def disk(root: str = "/") -> None:
         stat = os.statvfs(path)
         if stat.f_flag & os.ST_RDONLY:
             raise SelfhealError("read_only_root", f"{path} is mounted read-only: a restart would not cure that")
+        if full:
+            continue
         if (
             stat.f_blocks
             and stat.f_bavail * stat.f_frsize < MIN_FREE_BYTES

@@ -6,15 +6,26 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, SCHEME, SCHEMES
+
 WITNESS: Dict[str, Any] = {
     "balancer": {"type": "str", "required": True},
     "out": {"type": "bool", "required": True},
     "at": {"type": "float"},
     "age_seconds": {"type": "float"},
 }
+RELIEF: Dict[str, Any] = {
+    "path": {"type": "str", "required": True},
+    "pattern": {"type": "str", "required": True},
+    "older_seconds": {"type": "float", "required": True},
+}
+PARTITION: Dict[str, Any] = {
+    "path": {"type": "str", "required": True},
+    "below": {"type": "float", "required": True},
+}
 ARGUMENTS: Dict[str, Any] = {
     "service": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["service", "reboot"], "default": "service"},
+    "kind": {"type": "str", "choices": ["service", "reboot", "relief"], "default": "service"},
     "incident": {"type": "str", "required": True},
     "epoch": {"type": "int", "required": True},
     "since_epoch": {"type": "int", "default": 0},
@@ -27,10 +38,13 @@ ARGUMENTS: Dict[str, Any] = {
     "vip": {"type": "str", "default": ""},
     "config_test": {"type": "list", "elements": "list", "default": []},
     "forbidden_machine_ids": {"type": "list", "elements": "str", "default": []},
-    "health_address": {"type": "str", "default": "127.0.0.1"},
+    "health_scheme": {"type": "str", "choices": [*SCHEMES], "default": SCHEME},
+    "health_address": {"type": "str", "default": ADDRESS},
     "health_port": {"type": "int", "default": 0},
     "health_path": {"type": "str", "default": "/"},
     "stop_timeout": {"type": "float", "default": 10},
     "timeout": {"type": "float", "default": 60},
+    "relief": {"type": "list", "elements": "dict", "default": [], "options": RELIEF},
+    "partitions": {"type": "list", "elements": "dict", "default": [], "options": PARTITION},
     "state_dir": {"type": "path", "default": "/var/lib/selfheal"},
 }

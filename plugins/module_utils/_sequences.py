@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak")
+# An attempt that came as far as one of these has its restart behind it.
+AFTER_RESTART = ("verify", "readmit", "soak")
 # Nothing is restarted: the node keeps out of traffic until a person comes.
 SHIFT_ONLY = ("confirm", "shift", "evidence")
 # An interrupted heal whose restart is over, or must not happen any more: prove the node and give it back.
@@ -20,6 +22,9 @@ MARGIN_SECONDS = 30
 # Seconds that reading the farm and moving traffic may take besides what the policy allows for draining.
 CONFIRM_SECONDS = 20
 SHIFT_SECONDS = 20
+# Seconds that a lost connection may cost the tasks of evidence, which drain as well; with the margin more than the
+# 40 s of their time-outs.
+EVIDENCE_SECONDS = 20
 
 
 class Step(NamedTuple):
@@ -74,7 +79,7 @@ def deadlines(limits: Mapping[str, Any]) -> Dict[str, int]:
     seconds = {
         "confirm": CONFIRM_SECONDS,
         "shift": SHIFT_SECONDS + limits["drain_seconds"],
-        "evidence": limits["evidence_seconds"],
+        "evidence": EVIDENCE_SECONDS + max(limits["drain_seconds"], limits["evidence_seconds"]),  # side by side
         "restart": limits["restart_seconds"],
         "verify": limits["verify_seconds"],
         "readmit": limits["readmit_seconds"],

@@ -28,8 +28,12 @@ def build(
     origin: str = "hand",
     paused: bool = False,
     alert: Optional[Mapping[str, Any]] = None,
+    unresolved: Optional[Mapping[str, str]] = None,
 ) -> Dict[str, Any]:
-    """``balancers``, ``keepalived`` and ``nagios`` are the registered results of the info modules."""
+    """``balancers``, ``keepalived`` and ``nagios`` are the registered results of the info modules.
+
+    ``unresolved`` says of each host without a certain address why it has none.
+    """
     judged = _judged(nagios)
     snapshot: Dict[str, Any] = {
         "node": node,
@@ -46,6 +50,8 @@ def build(
     }
     snapshot.update(judged)
     snapshot["marks"], snapshot["since"] = _marks(judged["verdicts"], _answer(nagios).get("services") or {})
+    if unresolved:
+        snapshot["unresolved"] = dict(unresolved)
     for policy in policies.values():
         for name in policy["nodes"]:
             if policy["port"] is not None:
@@ -72,8 +78,13 @@ def error(result: Result) -> str:
 
 
 def by_ssh(result: Result) -> Optional[bool]:
-    """Whether SSH reached the machine, whatever the module said then; None when it was not asked."""
-    return None if not result or _flag(result, "skipped") else not _flag(result, "unreachable")
+    """Whether SSH reached the machine, whatever the module said then; None when nobody knows.
+
+    Nor does anybody know it of a task that was cut off by its time-out: SSH may have waited for a greeting until then.
+    """
+    if not result or _flag(result, "skipped") or _flag(result, "timedout"):
+        return None
+    return not _flag(result, "unreachable")
 
 
 def serving(server: Mapping[str, Any]) -> bool:
@@ -109,6 +120,7 @@ def _judged(nagios: Result) -> Dict[str, Any]:
         "verdicts": dict(answer.get("verdicts") or {}),
         "hosts": dict(answer.get("hosts") or {}),
         "downtimes": list(answer.get("downtimes") or []),
+        "past": dict(answer.get("past") or {}),  # the plan reads verdicts only; this is what they rest on
     }
 
 

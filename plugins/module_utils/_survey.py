@@ -41,7 +41,8 @@ def rotation(observed: Mapping[str, Any], layer: Mapping[str, Any], node: str) -
             if server.get("address") == address and server.get("port") == port
         ]
         if not servers:
-            detail = f"no server has the address {address}:{port}"
+            doubt = (observed.get("unresolved") or {}).get(node)
+            detail = str(doubt or f"no server has the address {address}:{port}")
             places.append({"balancer": balancer, "state": "not mapped", "detail": detail})
         for server in servers:
             state, detail = server_state(server)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey_ages import age_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_pairs import pair_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_pools import pool_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_seen import (
@@ -37,6 +38,7 @@ NAGIOS_HELP: Mapping[str, Sequence[str]] = {
         "authorized_for_all_services=selfheal",
         "authorized_for_all_hosts=selfheal",
     ),
+    "partial": ("authorized_for_all_services=selfheal", "authorized_for_all_hosts=selfheal"),
     "stale": ("status_update_interval=1",),
 }
 
@@ -51,6 +53,8 @@ def missing(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> List[Fin
     found.extend(nagios_findings(observed, picture))
     found.extend(journal_findings(picture))
     found.extend(identity_findings(observed, picture))
+    for layer in rows(observed, "layers"):
+        found.extend(age_findings(observed, layer))
     for layer in picture["layers"]:
         found.extend(layer_findings(observed, layer))
         found.extend(pool_findings(observed, layer) if layer["kind"] == "pool" else pair_findings(observed, layer))
@@ -92,7 +96,8 @@ def nagios_findings(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> 
         reason = str(nagios.get("reason"))
         what = f"Nagios cannot be believed ({reason}): {nagios.get('message') or 'no answer'}"
         lines = NAGIOS_HELP.get(reason, ())
-        file = "cgi.cfg of Nagios" if reason == "unauthorized" else "nagios.cfg" if lines else ""
+        rights = reason in ("unauthorized", "partial")
+        file = "cgi.cfg of Nagios" if rights else "nagios.cfg" if lines else ""
         yield finding("blocks", nagios["host"], what, file, lines)
     interval = nagios.get("status_update_interval")
     if isinstance(interval, (int, float)) and interval > SLOW_STATUS_SECONDS:
@@ -214,6 +219,8 @@ def node_findings(observed: Mapping[str, Any], layer: Mapping[str, Any], node: s
     if listens.get("service") is False and unit and unit.get("active"):
         yield finding("weakens", node, f"the unit runs, but nothing listens on port {layer.get('port')}",
                       file, ("selfheal_port: THE_PORT_OF_THE_SERVICE",))  # fmt: skip
+    elif unit and unit.get("active"):
+        yield from health_findings(layer, node, file, target.get("health") or {})
     if listens.get("nrpe") is False:
         yield finding("weakens", node, "no NRPE on port 5666: Nagios can see this node only from outside",
                       "a playbook for the nodes", ("roles:", "  - selfheal.cluster.nagios_agent"))  # fmt: skip
@@ -230,6 +237,25 @@ def node_findings(observed: Mapping[str, Any], layer: Mapping[str, Any], node: s
     if target.get("connections_readable") is False:
         yield finding("blocks", node, "`ss` is missing, which proves that no client is connected any more",
                       "as root", ("apt-get install iproute2",))  # fmt: skip
+
+
+def health_findings(layer: Mapping[str, Any], node: str, file: str, health: Mapping[str, Any]) -> Iterator[Finding]:
+    """The service runs, but does not answer the question of a heal: each heal would end with the node left out."""
+    if health.get("ok") is not False:
+        return
+    pair = layer.get("kind") == "pair"
+    lines = [
+        "selfheal_health_scheme: tcp    # or https"
+        + ("" if pair else "; none: nothing is asked, HAProxy's own check alone decides"),
+        'selfheal_health_address: "{{ ansible_host }}"    # where it listens, if not on 127.0.0.1',
+        "selfheal_health_path: /PATH    # one that is answered with 2xx or 3xx",
+    ]
+    if pair:
+        lines.append("# if it listens on the virtual IP only: let it listen on 127.0.0.1 too, in its own configuration")
+    yield finding(
+        "blocks", node, f"after a restart a heal would ask {health.get('asked')} there, and now it says: "
+        f"{health.get('detail')}", file, lines,
+    )  # fmt: skip
 
 
 def guard_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:

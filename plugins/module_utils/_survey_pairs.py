@@ -27,7 +27,7 @@ def pair_findings(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Iter
     nodes: List[str] = list(layer["nodes"] or [])
     if len(nodes) != 2:
         yield finding("blocks", name, f"a pair has two nodes, this one has {len(nodes)}", "hosts.yml")
-    for key, example in (("instance", "VI_1"), ("vip", "ADDRESS")):
+    for key, example in (("instance", "VI_1"), ("vip", "ADDRESS"), ("port", "80    # else nobody proves its service")):
         if not layer.get(key):
             yield finding("blocks", name, f"its {key} is not said", file, (f"selfheal_{key}: {example}",))
     instances: Dict[str, Mapping[str, Any]] = {}
@@ -104,6 +104,6 @@ def both_findings(
         if len({str((answer.get("files") or {}).get(path)) for answer in answers}) > 1:
             yield finding("blocks", name, f"{path} is not the same on both nodes")
     preferred = layer.get("preferred")
-    if layer.get("home") in ("now", "window") and not preferred:
+    if layer.get("home") == "now" and not preferred:
         yield finding("weakens", name, "the address shall go home, but its home is not said",
                       f"group_vars/{name}.yml", (f"selfheal_preferred: {sorted(instances)[0]}",))  # fmt: skip

@@ -32,12 +32,22 @@ def pool_findings(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Iter
         return
     if len(balancers) == 1:
         yield finding("weakens", balancers[0], f"a single point of failure: the only load balancer of {name}")
+    yield from address_findings(observed, layer)
     unused: Set[Tuple[str, str]] = set()
     for balancer in balancers:
         yield from balancer_findings(observed, layer, balancer)
         unused |= strangers(observed, layer, balancer)
     for backend, server in sorted(unused):
         yield finding("note", name, f"HAProxy's server {backend}/{server} is no node of this inventory: left alone")
+
+
+def address_findings(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Iterator[Finding]:
+    """Members and balancers whose address is not certain: nothing that HAProxy or a node tells could be matched."""
+    unresolved = observed.get("unresolved") or {}
+    for host in [*(layer["nodes"] or []), *(layer["balancers"] or [])]:
+        if host in unresolved:
+            yield finding("blocks", host, str(unresolved[host]), f"host_vars/{host}.yml",
+                          ("selfheal_address: ADDRESS    # the one under which the others see it",))  # fmt: skip
 
 
 def balancer_findings(observed: Mapping[str, Any], layer: Mapping[str, Any], balancer: str) -> Iterator[Finding]:
@@ -64,6 +74,8 @@ def member_findings(
     node: str,
 ) -> Iterator[Finding]:
     """One member on one balancer: mapped by address and port, and checked by HAProxy itself."""
+    if node in (observed.get("unresolved") or {}):
+        return  # told once, for all balancers
     address = (observed.get("addresses") or {}).get(node)
     port = layer.get("port")
     servers = [
@@ -89,6 +101,8 @@ def member_findings(
 
 def strangers(observed: Mapping[str, Any], layer: Mapping[str, Any], balancer: str) -> Set[Tuple[str, str]]:
     """Servers that stand beside our members in a backend and are no node of the inventory."""
+    if set(layer["nodes"] or []) & set(observed.get("unresolved") or {}):
+        return set()  # it may be one of ours
     servers = rows(part(observed, balancer, "balancer"), "servers")
     addresses = observed.get("addresses") or {}
     known = set(addresses.values())

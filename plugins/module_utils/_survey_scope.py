@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._addresses import Resolver, known
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_asked import layers_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import (
     journal_host,
     own_hosts,
@@ -34,15 +36,15 @@ TRACK_FILES = "/var/lib/selfheal/keepalived/"
 RAW = ("service", "port", "vip", "instance", "preferred", "home")
 
 
-def scope(groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
-    """Layers, problems of the policy, whom to ask what, and patterns for the plays that ask."""
+def scope(groups: Groups, hostvars: HostVars, resolve: Resolver) -> Dict[str, Any]:
+    """Layers, problems of the policy, whom to ask what, addresses, and patterns for the plays that ask."""
     problems: List[Dict[str, str]] = []
     found = [layer_of(name, groups, hostvars) for name in names_of_layers(groups, hostvars, problems)]
     journal = guarded(problems, lambda: journal_host(as_lists(groups), hostvars))
     monitor = (list(groups.get("monitor") or []) or [journal])[0]
     valid = [layer for layer in found if not layer["problem"]]
     asked = watched(valid, valid)
-    targets: Dict[str, Dict[str, Any]] = {node: target_of(layer) for layer in found for node in layer["nodes"]}
+    targets: Dict[str, Dict[str, Any]] = {node: target_of(layer, node) for layer in found for node in layer["nodes"]}
     asks: Dict[str, Dict[str, Any]] = {}
     for host in asked["balancers"]:
         socket = {"socket": value(hostvars, host, "selfheal_socket") or DEFAULT_SOCKET}
@@ -50,13 +52,15 @@ def scope(groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
         asks.setdefault(host, {})["balancer"] = socket
     for layer in valid:
         for node in layer["nodes"] if layer["kind"] == "pair" else []:
-            asks.setdefault(node, {})["keepalived"] = pair_of(layer)
+            asks.setdefault(node, {})["keepalived"] = pair_of(layer, node)
     if monitor:
         targets.setdefault(monitor, {})
-        asks.setdefault(monitor, {})["nagios"] = nagios_of(valid)
+        path = value(hostvars, monitor, "selfheal_journal") or JOURNAL
+        asks.setdefault(monitor, {})["nagios"] = nagios_of(valid, path if monitor == journal else "")
     if journal:
         targets.setdefault(journal, {})["journal"] = value(hostvars, journal, "selfheal_journal") or JOURNAL
     everybody = safe_hosts(list(dict.fromkeys([*targets, *asks])), problems)
+    addresses, unresolved = known(hostvars, everybody, resolve)
     return {
         "layers": found,
         "problems": problems,
@@ -70,7 +74,8 @@ def scope(groups: Groups, hostvars: HostVars) -> Dict[str, Any]:
         "journal": value(hostvars, journal, "selfheal_journal") or JOURNAL,
         "journal_user": value(hostvars, journal, "selfheal_journal_user") or JOURNAL_USER,
         "own_hosts": own_hosts(as_lists(groups), hostvars, journal),
-        "addresses": {host: address_of(hostvars, host) for host in everybody},
+        "addresses": addresses,
+        "unresolved": unresolved,
         "run": {
             "all": pattern(everybody),
             "traffic": pattern([host for host in everybody if {"balancer", "keepalived"} & set(asks.get(host, {}))]),
@@ -156,16 +161,7 @@ def value(hostvars: HostVars, host: str, name: str) -> Any:
     return hostvars[host][name]
 
 
-def address_of(hostvars: HostVars, host: str) -> str:
-    """The address under which a balancer knows a node."""
-    for name in ("selfheal_address", "ansible_host", "ansible_ssh_host"):
-        found = value(hostvars, host, name)
-        if found:
-            return str(found)
-    return host
-
-
-def target_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
+def target_of(layer: Mapping[str, Any], node: str) -> Dict[str, Any]:
     """What to ask a node about itself."""
     asks: Dict[str, Any] = {
         "service": str(layer.get("service") or ""),
@@ -174,24 +170,32 @@ def target_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
     }
     if layer.get("kind") == "pair" and layer.get("instance"):
         asks["track_file"] = TRACK_FILES + str(layer["instance"])
+    if not layer.get("problem") and asks["port"] and layer["health_scheme"] != "none":
+        asks["health"] = {  # the question after a restart
+            "scheme": layer["health_scheme"],
+            "address": layer["health_addresses"][node],
+            "port": asks["port"],
+            "path": layer["health_path"],
+        }
     return asks
 
 
-def pair_of(layer: Mapping[str, Any]) -> Dict[str, Any]:
+def pair_of(layer: Mapping[str, Any], node: str) -> Dict[str, Any]:
     """What to ask keepalived of a pair."""
     return {
         "instance": layer["instance"],
         "vip": layer["vip"],
         "service_port": layer["port"] or 0,
         "service_path": layer["health_path"],
+        "service_scheme": layer["health_scheme"],
+        "service_address": layer["health_addresses"][node],
         "config_files": list(layer["config_files"]),
     }
 
 
-def nagios_of(valid: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """What to ask Nagios, in the shape of ``gauge_info``; where it is, the play knows."""
-    ages = [layer["limits"]["reading_age_seconds"] for layer in valid]
-    return {
-        "layers": [{key: layer[key] for key in ("layer", "nodes", "gauges")} for layer in valid],
-        "reading_age_seconds": max(ages) if ages else 150,
-    }
+def nagios_of(valid: Sequence[Mapping[str, Any]], ring: str) -> Dict[str, Any]:
+    """What to ask Nagios, in the shape of ``gauge_info``; where it is, the play knows.
+
+    ``ring``: path of the journal to judge with, where it is on the same machine.
+    """
+    return {"layers": layers_of(valid), **({"journal": ring} if ring else {})}

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _health
 
 # (exit code, stdout, stderr) of one command; 127 when the command is missing.
 Run = Callable[[Sequence[str]], Tuple[int, str, str]]
@@ -62,6 +64,14 @@ def listening(port: int, root: str = "/") -> bool:
             if len(fields) > 3 and fields[3] == "0A" and fields[1].rpartition(":")[2] == wanted:
                 return True
     return False
+
+
+def health(asked: Optional[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
+    """What the service answers to the question that a heal asks after its restart."""
+    if not asked:
+        return None
+    question = (str(asked["scheme"]), str(asked["address"]), int(asked["port"]), str(asked["path"]))
+    return {"asked": _health.where(*question), **_health.ask(*question)}
 
 
 def socket_level(path: str, timeout: float = 3.0) -> Dict[str, Any]:
@@ -175,6 +185,7 @@ def look(request: Mapping[str, Any], run: Run, root: str = "/") -> Dict[str, Any
             "service": listening(port, root) if port else None,
             "nrpe": listening(int(request.get("nrpe_port") or 5666), root),
         },
+        "health": health(request.get("health")),
         "config_test": config_tests(request.get("config_test") or [], run),
         "socket": socket_level(socket_path) if socket_path else None,
         "track_file": track_file_state(track_file) if track_file else None,

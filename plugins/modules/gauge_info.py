@@ -46,18 +46,30 @@ options:
         description: The gauges, as C(docs/gauges.md) describes them. Without any, the default set.
         type: list
         elements: dict
+      reading_age_seconds:
+        description: As O(reading_age_seconds), for this layer alone.
+        type: float
   expected_services:
     description:
       - How many services the whole of Nagios must show at the least to be believed. Without it, one.
     type: int
   reading_age_seconds:
-    description: A reading older than this is unknown. Two and a half times the interval of the checks is a good value.
+    description:
+      - A reading older than this is unknown, in layers that have no age of their own. Two and a half times the interval
+        of the checks is a good value.
     type: float
     default: 150
   since:
     description:
       - When a node was last healed, in seconds since the epoch, by node. Older readings of it do not count.
     type: dict
+  journal:
+    description:
+      - Path of a journal on the host of the task. Its ring of readings and its ends of heals are judged with, besides
+        O(history) and O(since).
+      - Only root and the owner of the journal may read it; for anybody else, or where it is missing, it is as if this
+        option was not given, and RV(past) says why.
+    type: path
   history:
     description:
       - Earlier readings, each as in RV(verdicts), with C(node). Gauges that want several readings use them; without
@@ -97,7 +109,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 nagios:
-  description: Whether the data of Nagios can be believed, as M(selfheal.cluster.nagios_info) returns it.
+  description:
+    - Whether the data of Nagios can be believed, as M(selfheal.cluster.nagios_info) returns it.
+    - They cannot, for reason V(partial), if Nagios shows nothing of two or more of the nodes. One such node is told in
+      C(unseen), a sentence, which the verdicts of its layer have as well; then nothing of that layer is healed.
   returned: success
   type: dict
   sample: {fresh: true, reason: ok, message: "Nagios' data are fresh.", age_seconds: 1.0}
@@ -149,16 +164,33 @@ downtimes:
   returned: success
   type: list
   elements: dict
+past:
+  description: What the journal gave.
+  returned: when O(journal) is given
+  type: dict
+  contains:
+    readings:
+      description: Earlier readings of what is V(suspect) or V(faulty) now, which those verdicts may rest on.
+      type: list
+      elements: dict
+    healed:
+      description: When each node was last healed, in seconds since the epoch.
+      type: dict
+    problem:
+      description: Why nothing is known of the past; empty when it was read.
+      type: str
 """
 
 import time
-from typing import Any
+from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_ring as ring
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_module as common
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look, times_of
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look, rested_on, times_of
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
 
 
 def argument_spec() -> dict[str, Any]:
@@ -167,6 +199,7 @@ def argument_spec() -> dict[str, Any]:
         "layer": {"type": "str", "required": True},
         "nodes": {"type": "list", "elements": "str", "required": True},
         "gauges": {"type": "list", "elements": "dict"},
+        "reading_age_seconds": {"type": "float"},
     }
     return {
         **common.argument_spec(),
@@ -174,8 +207,27 @@ def argument_spec() -> dict[str, Any]:
         "expected_services": {"type": "int"},
         "reading_age_seconds": {"type": "float", "default": 150},
         "since": {"type": "dict"},
+        "journal": {"type": "path"},
         "history": {"type": "list", "elements": "dict", "default": []},
     }
+
+
+def judged(client: NagiosClient, params: dict[str, Any], now: Callable[[], float]) -> dict[str, Any]:
+    """The verdicts, with the past that the journal knows and what they rest on of it."""
+    since = times_of(params["since"])
+    past = ring.past(params["journal"], params["layers"], now()) if params["journal"] else ring.Past([], {})
+    result = look(
+        client,
+        params["layers"],
+        now,
+        expected_services=params["expected_services"],
+        reading_age_seconds=params["reading_age_seconds"],
+        history=[*past.readings, *params["history"]],
+        since={**past.healed, **since},
+    )
+    if params["journal"]:
+        result["past"] = rested_on(past, result["verdicts"])
+    return result
 
 
 def main() -> None:
@@ -187,15 +239,7 @@ def main() -> None:
     )
     params = module.params
     try:
-        result = look(
-            common.client(params),
-            params["layers"],
-            time.time,
-            expected_services=params["expected_services"],
-            reading_age_seconds=params["reading_age_seconds"],
-            history=params["history"],
-            since=times_of(params["since"]),
-        )
+        result = judged(common.client(params), params, time.time)
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
     module.exit_json(changed=False, **result)

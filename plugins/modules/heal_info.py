@@ -63,7 +63,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 incidents:
-  description: Incidents, open ones first, then the newest first.
+  description:
+    - Incidents, open ones first, then the newest first.
+    - Each with what its newest decision C(would) have done if not for the mode of its layer, or why not, in one line;
+      empty when that decision admitted a heal, or when there is none.
   returned: success
   type: list
   elements: dict

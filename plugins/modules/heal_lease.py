@@ -39,7 +39,7 @@ options:
     choices: [extended, released]
     default: extended
   deadline_seconds:
-    description: How long this phase may take. The lease outlives it by a margin of 30 seconds.
+    description: How long this phase may take. The lease outlives it by 30 seconds and is never made shorter.
     type: float
     default: 60
   outcome:

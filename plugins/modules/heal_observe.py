@@ -26,6 +26,16 @@ options:
   nagios:
     description: Arguments of M(selfheal.cluster.gauge_info). Only the action plugin knows this option.
     type: dict
+  seconds:
+    description:
+      - How long an answer is waited for, for a machine that may be too ill to give one; 0 leaves it to the
+        task's C(timeout).
+      - Without an answer the result says whether SSH was heard. If not even its greeting came, also not on a connection
+        of its own, the machine is unreachable, as one whose processes stand still. The greeting may take 4 s at first
+        and 2 s then, so C(timeout) has to be at least 3 s longer.
+      - Only the action plugin knows this option.
+    type: float
+    default: 0.0
 attributes:
   check_mode:
     description: Reads only, so check mode does the same.
@@ -55,7 +65,7 @@ RETURN = r"""
 seen:
   description: The results, by C(balancer), C(keepalived) and C(nagios), with the machine id; only what was asked for.
   type: dict
-  returned: success
+  returned: when it answered
 """
 
 from pathlib import Path
@@ -65,6 +75,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy import Haproxy, resource
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Holds, boot_id, describe
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import Keepalived
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_view import Node
@@ -87,6 +98,8 @@ def read_keepalived(asked: dict[str, Any]) -> dict[str, Any]:
         "vip": str(asked.get("vip") or ""),
         "service_port": int(asked.get("service_port") or 0),
         "service_path": str(asked.get("service_path") or "/"),
+        "service_scheme": str(asked.get("service_scheme") or SCHEME),
+        "service_address": str(asked.get("service_address") or ADDRESS),
         "config_files": list(asked.get("config_files") or []),
     }
     return {"keepalived": Node(Keepalived(2.0), Holds()).look(**wanted)}
@@ -108,8 +121,9 @@ READERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Read each part that was asked for; one that fails hides no other."""
-    # The action plugin of the same name takes nagios for itself.
-    spec = {name: {"type": "dict"} for name in (*READERS, "nagios")}
+    # The action plugin of the same name takes nagios and seconds for itself.
+    spec: dict[str, Any] = {name: {"type": "dict"} for name in (*READERS, "nagios")}
+    spec["seconds"] = {"type": "float", "default": 0.0}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     seen = {}
     for name, read in READERS.items():

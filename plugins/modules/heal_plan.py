@@ -140,7 +140,8 @@ phases:
   type: list
   elements: str
 restart:
-  description: The rung, as C(kind) (V(service), V(reboot), V(none)) and C(service).
+  description: The rung, as C(kind) (V(service), V(reboot), V(relief), V(none)) and C(service); of a relief also what it
+    may delete (C(relief)), and the full C(partitions) with the share C(below) which each must come.
   returned: success
   type: dict
 ends:

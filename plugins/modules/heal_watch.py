@@ -79,7 +79,7 @@ asked:
   type: int
   returned: always
 silent:
-  description: How often there was no answer.
+  description: How often there was no answer, because the connection was lost.
   type: int
   returned: always
 answer:
@@ -97,7 +97,9 @@ reached_at:
   type: float
   returned: always
 reason:
-  description: C(not_well) when the answers were bad.
+  description:
+    - C(not_well) when the answers were bad.
+    - A failure without it proves nothing, because at the end the info module itself broke instead of answering.
   type: str
-  returned: failure
+  returned: when the last answer was bad
 """

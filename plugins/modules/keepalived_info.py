@@ -29,13 +29,24 @@ options:
     type: str
     default: ''
   service_port:
-    description: The port on which this node's own service is asked over HTTP; V(0) does not ask.
+    description: The port on which this node's own service is asked; V(0) does not ask.
     type: int
     default: 0
   service_path:
     description: The path that is asked.
     type: str
     default: /
+  service_scheme:
+    description:
+      - How the service is asked. V(http) and V(https) want a status of 2xx or 3xx, V(tcp) an accepted connection.
+      - With V(https) the certificate is not verified, because the name that is asked is an address.
+    type: str
+    choices: [http, https, tcp]
+    default: http
+  service_address:
+    description: The address on which it is asked. Not the virtual one, on which the other node may answer.
+    type: str
+    default: 127.0.0.1
   config_files:
     description: Files whose SHA-256 is returned, to be compared between the nodes of a pair.
     type: list
@@ -140,6 +151,7 @@ keepalived:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, ASKED, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Holds
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived import Keepalived
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_view import Node
@@ -149,6 +161,8 @@ ARGUMENTS = {
     "vip": {"type": "str", "default": ""},
     "service_port": {"type": "int", "default": 0},
     "service_path": {"type": "str", "default": "/"},
+    "service_scheme": {"type": "str", "choices": [*ASKED], "default": SCHEME},
+    "service_address": {"type": "str", "default": ADDRESS},
     "config_files": {"type": "list", "elements": "path", "default": []},
     "timeout": {"type": "float", "default": 2},
     "state_dir": {"type": "path", "default": "/var/lib/selfheal"},
@@ -159,7 +173,7 @@ def main() -> None:
     """Read, and give back."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     node = Node(Keepalived(module.params["timeout"]), Holds(module.params["state_dir"]))
-    asked = ("instance", "vip", "service_port", "service_path", "config_files")
+    asked = ("instance", "vip", "service_port", "service_path", "service_scheme", "service_address", "config_files")
     try:
         seen = node.look(**{name: module.params[name] for name in asked})
     except SelfhealError as exc:

@@ -35,6 +35,10 @@ options:
     description: Characters kept of each text; the middle of a longer one is left out.
     type: int
     default: 65536
+  socket:
+    description: HAProxy's runtime socket. Where there is none, nothing is asked.
+    type: path
+    default: /run/haproxy/admin.sock
 attributes:
   check_mode:
     description: Reads only, so check mode does the same.
@@ -86,6 +90,7 @@ ARGUMENTS = {
     "seconds": {"type": "float", "default": 5},
     "minutes": {"type": "int", "default": 10},
     "limit": {"type": "int", "default": 65536},
+    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
 }
 
 
@@ -93,7 +98,7 @@ def main() -> None:
     """Arguments in, one call, result out."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     started = time.monotonic()
-    wanted = sources(module.params["service"], module.params["minutes"])
+    wanted = sources(module.params["service"], module.params["minutes"], module.params["socket"])
     texts, missing = collect(wanted, module.params["seconds"], module.params["limit"])
     module.exit_json(
         changed=False,

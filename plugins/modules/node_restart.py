@@ -10,13 +10,15 @@ DOCUMENTATION = r"""
 module: node_restart
 author: selfheal.cluster contributors (@selfheal-cluster)
 version_added: "0.1.0"
-short_description: Restart a node's service, or the node, after proving the right to do so
+short_description: Restart a node's service, or the node, or relieve its full disk, after proving the right to do so
 description:
   - Checks on the node itself, in the same operation, that this heal is not outdated (epoch), that the
     balancers (or the
     peer of a pair) said a moment ago that the node is out of traffic, that no connection of theirs is open,
     and that a
     restart can succeed. Then gives systemd one command and waits until the service answers.
+  - A O(kind=relief) proves the same right, deletes old files below the paths of O(relief), and succeeds only if each of
+    O(partitions) has room then and the service answers. It restarts nothing, and may be called again.
   - A second call under the same incident waits for the first restart instead of doing another, unless that one
     is older than O(since_epoch).
 options:
@@ -25,9 +27,11 @@ options:
     type: str
     required: true
   kind:
-    description: Restart the service, or reboot the machine. A reboot is proven by another boot id.
+    description:
+      - Restart the service, or reboot the machine, or delete old files to make room on a full partition.
+      - A reboot is proven by another boot id, a relief by the use of the partition.
     type: str
-    choices: [service, reboot]
+    choices: [service, reboot, relief]
     default: service
   incident:
     description: The incident on whose behalf this is done.
@@ -99,12 +103,20 @@ options:
     type: list
     elements: str
     default: []
+  health_scheme:
+    description:
+      - How the service is asked, on the node itself. V(http) and V(https) want a status of 2xx or 3xx, V(tcp) an
+        accepted connection; V(none) asks nothing, for services that only their load balancers can judge.
+      - With V(https) the certificate is not verified, because the name that is asked is an address.
+    type: str
+    choices: [http, https, tcp, none]
+    default: http
   health_address:
     description: Address on which the service is asked, on the node itself.
     type: str
     default: 127.0.0.1
   health_port:
-    description: Port on which the service is asked over HTTP; 0 asks nothing.
+    description: Port on which the service is asked; 0 asks nothing.
     type: int
     default: 0
   health_path:
@@ -119,21 +131,57 @@ options:
     description: Seconds until the service must answer.
     type: float
     default: 60
+  relief:
+    description:
+      - What may be deleted, for a O(kind=relief). Only regular files with one name that are open in no process go, the
+        oldest first, and at most 10000.
+      - No symbolic link is followed on the way to a folder or below it, and no other file system is entered.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Folder to clear, with all that is below it.
+        type: str
+        required: true
+      pattern:
+        description: Shell pattern for the name of a file.
+        type: str
+        required: true
+      older_seconds:
+        description: How long ago a file must have been changed last.
+        type: float
+        required: true
+  partitions:
+    description: The full partitions, on which all paths of O(relief) must lie.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Mount point.
+        type: str
+        required: true
+      below:
+        description: Share that may be in use afterwards, as C(df) counts it; 1 is all.
+        type: float
+        required: true
   state_dir:
     description: The folder with the holds and epochs of this machine.
     type: path
     default: /var/lib/selfheal
 attributes:
   check_mode:
-    description: Evaluates every refusal and restarts nothing.
+    description: Evaluates every refusal and restarts nothing; of a relief, lists the files and deletes none.
     support: full
   diff_mode:
-    description: Shows the process before and after.
+    description: Shows the process before and after; of a relief, the use of the partitions.
     support: full
 notes:
   - An action plugin of the same name adds the age of the witnesses, comes back after a lost connection, and
     waits for the
     machine after a reboot.
+  - After a lost connection a refusal has no RV(reason), for the call that was lost may have restarted the service.
 seealso:
   - module: selfheal.cluster.lb_member
 """
@@ -158,9 +206,22 @@ restarted:
   description: Whether the service was restarted under this incident, by this call or an earlier one.
   type: bool
   returned: always
+relieved:
+  description: Whether this call may have deleted files.
+  type: bool
+  returned: for a relief
+relief:
+  description:
+    - What was deleted, or in check mode would be - the number of C(files), the C(bytes) of room that they took, and in
+      C(removed) up to 200 of them with C(path), C(bytes) and C(changed_at); C(not_named) counts the others.
+    - C(skipped) counts what matched and stayed, by reason; C(bound) is V(files) or V(time) if there were more.
+    - C(earlier) has the same of calls before under this incident, whose result may have been lost with the connection.
+    - C(partitions) has the use of each C(before) and C(after), and what it must be C(below).
+  type: dict
+  returned: for a relief, once the machine was looked at
 phases:
   description: Seconds for the preflights (C(preflight_seconds)), until systemd called the new process active
-    (C(restart_seconds)), and until it answered (C(answer_seconds)).
+    (C(restart_seconds)) or the files were deleted (C(relief_seconds)), and until it answered (C(answer_seconds)).
   type: dict
   returned: success
 before:
@@ -192,8 +253,9 @@ reason:
     - Why it was refused or failed.
     - Refused before anything was done - V(stale_epoch), V(epoch_unreadable), V(witness_stale), V(not_out_of_traffic),
       V(connections_open), V(config_invalid), V(disk_full), V(read_only_root), V(package_manager), V(own_host),
-      V(not_restartable), V(locked).
+      V(not_restartable), V(not_relievable), V(disk), V(locked).
     - Failed after the restart - V(start_failed), V(start_timeout), V(no_answer).
+    - Failed after the relief - V(still_full), V(stale_epoch), V(no_answer).
   type: str
   returned: failure
 """
@@ -203,8 +265,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._holds import boot_id
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import boot_id, uptime_clock
+from ansible_collections.selfheal.cluster.plugins.module_utils._relief import Relief
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart import Restart, essence
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
 
@@ -240,12 +304,62 @@ def perform(restart: Restart, check_mode: bool) -> dict[str, Any]:
     return result
 
 
+def relieve(restart: Restart, check_mode: bool) -> dict[str, Any]:
+    """The result of one relief. ``relieved`` is told also when it fails, because undoing depends on it."""
+    params = restart.params
+    result: dict[str, Any] = {"changed": False, "restarted": False, "relieved": False, "boot_id_before": boot_id()}
+    end = uptime_clock() + params["timeout"]
+
+    def right() -> None:
+        restart.holds.check_epoch(restart.resource, params["epoch"])
+
+    relief = Relief(params["relief"], params["partitions"], end, right, restart.root)
+    try:
+        restart.prove_right()
+        checks.disk(restart.root, full=True)
+        restart.lap("preflight_seconds")
+        relief.look()
+        if not relief.tight():
+            relief.found = []  # somebody was quicker, and nothing needs to go any more
+        if check_mode:
+            return {
+                **result,
+                "changed": bool(relief.found),
+                "relief": relief.told(would=True),
+                "phases": restart.phases,
+            }
+        restart.claim()
+        result["relieved"] = True
+        relief.clear()
+        relief.prove()
+        restart.lap("relief_seconds")
+        restart.wait_answer("relieved")
+    except (SelfhealError, OSError) as exc:
+        reason = exc.reason if isinstance(exc, SelfhealError) else "not_relievable"
+        result.update(failed=True, msg=str(exc), reason=reason)
+    finally:
+        if relief.before:
+            result["relief"] = relief.told()
+        relief.close()
+        if result["relieved"]:
+            earlier = restart.reliefs()
+            restart.keep_reliefs([*earlier, result["relief"]] if relief.removed else earlier)
+            result["relief"] = {**result["relief"], **({"earlier": earlier} if earlier else {})}
+    result.update(changed=bool(relief.removed), phases=restart.phases, at=time.time())
+    for when in ("before", "after"):
+        result.setdefault("diff", {})[when] = {
+            one["path"]: one[when] for one in result.get("relief", {}).get("partitions", ())
+        }
+    return result
+
+
 def main() -> None:
     """Arguments in, one call, result out."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         restart = Restart(module.params)
-        result = perform(restart, module.check_mode)
+        act = relieve if module.params["kind"] == "relief" else perform
+        result = act(restart, module.check_mode)
     except SelfhealError as exc:
         module.fail_json(msg=str(exc), reason=exc.reason, restarted=False)
     if result.pop("failed", False):

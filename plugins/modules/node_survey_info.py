@@ -25,6 +25,28 @@ options:
     description: The TCP port on which the service must listen; 0 asks nothing.
     type: int
     default: 0
+  health:
+    description: The question that a heal asks after a restart, on this machine itself; left out where none is asked.
+    type: dict
+    suboptions:
+      scheme:
+        description:
+          - V(http) and V(https) want a status of 2xx or 3xx, V(tcp) an accepted connection. No certificate is verified.
+        type: str
+        choices: [http, https, tcp]
+        default: http
+      address:
+        description: The address that is asked.
+        type: str
+        default: 127.0.0.1
+      port:
+        description: The port that is asked.
+        type: int
+        required: true
+      path:
+        description: The path that is asked over HTTP.
+        type: str
+        default: /
   config_test:
     description: Commands that test the service's configuration, each a list of words. No shell is involved.
     type: list
@@ -85,6 +107,7 @@ target:
     unit: {description: "The unit, with C(exists), C(active), C(restartable) and C(detail).", type: dict}
     guard: {description: The same for the guard's unit., type: dict}
     listening: {description: Whether something listens on the ports of C(service) and C(nrpe)., type: dict}
+    health: {description: "What was C(asked) of the service, with C(ok) and C(detail).", type: dict}
     config_test: {description: "One entry per test, with C(ok) and C(detail).", type: list, elements: dict}
     socket: {description: "The runtime socket, with C(exists), C(level) and C(error).", type: dict}
     track_file: {description: "The track file, with C(exists), C(directory) and C(value).", type: dict}
@@ -103,11 +126,19 @@ from typing import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, ASKED, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_target import look
 
+HEALTH = {
+    "scheme": {"type": "str", "choices": [*ASKED], "default": SCHEME},
+    "address": {"type": "str", "default": ADDRESS},
+    "port": {"type": "int", "required": True},
+    "path": {"type": "str", "default": "/"},
+}
 ARGUMENTS = {
     "service": {"type": "str", "default": ""},
     "port": {"type": "int", "default": 0},
+    "health": {"type": "dict", "options": HEALTH},
     "config_test": {"type": "list", "elements": "list", "default": []},
     "socket": {"type": "str", "default": ""},
     "track_file": {"type": "str", "default": ""},

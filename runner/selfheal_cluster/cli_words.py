@@ -89,6 +89,8 @@ def tell(word: Word, reason: str, check: bool, inventory: list[str] | None, as_j
     else:
         line = word.done if changes else f"Nothing has changed: {word.before}"
         line += " Its heal is asked to go back." if any("asked to go back" in change for change in changes) else ""
+        if word.name == "ack":  # closing the books moves nothing on the farm
+            line += "".join(f" But {more}." for _what, mark, more in (one.partition("; ") for one in changes) if mark)
     show.say(show.console(), clean(line))
 
 

@@ -13,13 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _felt as felt
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_again
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
+from selfheal_cluster import basis
 from selfheal_cluster.view import incident_id, phase_words
 
 Part = Text | Table
 Row = Mapping[str, Any]
 
+WOULD = 300  # characters of what would have been done
+LAST_WIDTH = 10  # characters that are left at least to the last column of a table, where others are not folded
 PLAIN_WIDTH = 160  # of a pipe, where no terminal says how wide it is
 STYLE = {
     "ok": "green", "healed": "green", "suspect": "yellow", "undone": "yellow", "refused": "yellow",
@@ -52,21 +56,27 @@ def heading(text: str, style: str = "bold") -> Text:
     return Text(text, style=style)
 
 
-def drawn(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """Rows without lines that would not survive copying."""
+def drawn(heads: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> Table:
+    """Rows without lines that would not survive copying.
+
+    With the ``width`` of the terminal in characters only the last column is folded, if that leaves it enough.
+    """
     found = Table(box=None, pad_edge=False, show_header=any(heads), header_style="underline")
-    for head in heads:
-        found.add_column(head, overflow="fold")
-    for row in rows:
-        found.add_row(*(cell(value) for value in row))
+    cells = [[cell(value) for value in row] for row in rows]
+    needed = [max(len(head), *(row[place].cell_len for row in cells), 0) for place, head in enumerate(heads)]
+    firm = sum(needed[:-1]) + 2 * len(needed[:-1]) <= width - LAST_WIDTH
+    for place, head in enumerate(heads):
+        found.add_column(head, overflow="fold", no_wrap=firm and place < len(heads) - 1)
+    for row in cells:
+        found.add_row(*row)
     return found
 
 
-def rows_or_none(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[Part]:
+def rows_or_none(title: str, heads: Sequence[str], rows: Sequence[Sequence[object]], width: int = 0) -> Iterator[Part]:
     """A title and its rows, or one line that says there is nothing."""
     yield heading(title if rows else f"{title}: none", "bold" if rows else "")
     if rows:
-        yield drawn(heads, rows)
+        yield drawn(heads, rows, width)
 
 
 def put(out: Console, parts: Iterable[Part]) -> None:
@@ -80,7 +90,7 @@ def put(out: Console, parts: Iterable[Part]) -> None:
 
 def table(out: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A title and its rows."""
-    put(out, (heading(title), drawn(heads, rows)))
+    put(out, (heading(title), drawn(heads, rows, out.width)))
 
 
 def when(value: Any) -> str:
@@ -138,7 +148,15 @@ def history(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         (incident_id(row), row.get("node"), row.get("layer"), when(row.get("opened_at")),
          row.get("outcome") or row.get("state"), row.get("reason"))
         for row in rows
-    ]))  # fmt: skip
+    ], out.width))  # fmt: skip
+    put(out, would_lines(rows))
+
+
+def would_lines(rows: Sequence[Row]) -> Iterator[Part]:
+    """What would have been done, a line per incident below their table: as a column it would leave no room at all."""
+    for row in rows:
+        if row.get("would"):
+            yield heading(f"  {clean(incident_id(row))}: {clean(row['would'], WOULD)}", "")
 
 
 def incident(out: Console, view: Mapping[str, Any]) -> None:
@@ -149,10 +167,14 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
     facts += [("taken over", "by a person: nothing more is started for it")] if head.get("taken") else []
     facts += [(label, when(head.get(key))) for key, label in (("opened_at", "opened"), ("closed_at", "closed"))]
     table(out, f"Incident {clean(incident_id(head))}", ("", ""), facts)
+    if head.get("would"):
+        say(out, "  " + clean(head["would"], WOULD))
     decided = [(when(row.get("at")), "yes" if row.get("admitted") else "no", row.get("summary"))
                for row in view.get("decisions", ())]  # fmt: skip
     _part(out, "Decisions", ("at", "admitted", "summary"), decided)
     said = [(when(row.get("at")), row.get("word"), row.get("by"), row.get("reason")) for row in view.get("words", ())]
+    for title, heads, rows in basis.parts(view):
+        _part(out, title, heads, rows)
     _part(out, "What people said", ("at", "word", "by", "why"), said)
     running = view.get("running") or []
     for attempt in view.get("attempts", ()):
@@ -162,7 +184,9 @@ def incident(out: Console, view: Mapping[str, Any]) -> None:
             under_way(out, title, now)
             continue
         _part(out, title, ("phase", "begins after", "lasts"), phases_of(attempt, view.get("phases", ())))
-        for line in moments_of(attempt) + felt.words((attempt.get("detail") or {}).get("felt"), str(head.get("node"))):
+        detail = attempt.get("detail") or {}
+        read = [again] if (again := _heal_again.words(detail.get("read_again"))) else []
+        for line in moments_of(attempt) + read + felt.words(detail.get("felt"), str(head.get("node"))):
             say(out, "  " + clean(line, 300))
     for row in running:
         if not row.get("attempt"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _survey_text as words
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
-from selfheal_cluster.show import Part, Row, heading, rows_or_none, span, when
+from selfheal_cluster.show import Part, Row, heading, rows_or_none, span, when, would_lines
 from selfheal_cluster.view import incident_id, phase_words
 
 SILENT_SECONDS = 60.0  # a heal of which nothing was heard for so long may be dead; most tasks take less
@@ -38,6 +38,7 @@ def parts(view: Row) -> Iterator[Part]:
              outcome_words(one, journal.get("taken") or (), running))
             for one in journal["incidents"]
         ])  # fmt: skip
+        yield from would_lines(journal["incidents"])
         yield from rows_or_none("Leases", ("resource", "incident", "epoch", "mode", "runs out"), [
             (one.get("resource"), one.get("incident"), one.get("epoch"), one.get("mode"), when(one.get("expires_at")))
             for one in journal["leases"]
@@ -136,7 +137,7 @@ def changes(before: Row | None, after: Row) -> list[str]:
 
 
 def _incidents(before: Row, after: Row) -> Iterator[str]:
-    """Incidents that were opened, got an outcome, were taken over, or are closed."""
+    """Incidents that were opened, got an outcome, wait for a person's word, were taken over, or are closed."""
     was, now = _by_id(before["journal"].get("incidents")), _by_id(after["journal"].get("incidents"))
     ended, ended_before = _by_id(after.get("ended")), _by_id(before.get("ended"))
     taken, taken_before = after["journal"].get("taken") or (), before["journal"].get("taken") or ()
@@ -145,6 +146,9 @@ def _incidents(before: Row, after: Row) -> Iterator[str]:
             yield f"{row.get('node')}: incident {name} is open: {str(row.get('reason'))[:WHY]}"
         if row.get("outcome") and (was.get(name) or {}).get("outcome") != row["outcome"]:
             yield f"{row.get('node')}: incident {name}: {row['outcome']}"
+        would = str(row.get("would") or "")
+        if would.startswith("would:") and (was.get(name) or {}).get("would") != would:
+            yield f"{row.get('node')}: incident {name} waits for a word: {would}"
         if name in taken and name not in taken_before:
             yield f"{row.get('node')}: incident {name} is taken over by a person"
     for name, row in {**was, **ended}.items():

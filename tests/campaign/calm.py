@@ -30,6 +30,8 @@ REASONS = {
     "nrpe_down": {"not_ill", "suspect_only", "unknown_reading"},
     "check_wrong": {"not_ill", "suspect_only", "unknown_reading"},
 }
+#: So long after a heal a gauge may wait for better readings (`settle_seconds`); that would be the reason then.
+SETTLED_SECONDS = 90.0
 REFUSED = re.compile(r"refused (\w+)")
 
 
@@ -51,6 +53,9 @@ class Calm:
 
 def calm(driver: Driver, names: Sequence[str], found: list[Calm]) -> None:
     """Each disturbance, with the command typed for the node and for whoever is most urgent, in turn."""
+    if names:
+        say(f"waiting {SETTLED_SECONDS:.0f} s, so that the last heal is no reason any more")
+        time.sleep(SETTLED_SECONDS)
     for name in names:
         node, seconds = CALM[name]
         seen = Calm(name, node)

@@ -337,11 +337,18 @@ def move_rows(moved: Sequence[Mapping[str, Any]], size: Size, facts: Facts) -> l
         after_safe_row("failed after traffic safe in heals of a pair, beside the way home", beside, moved),
         Row(
             "moves of the virtual IP",
-            f"{size.moves}; at most 1 failed new connection and 100 ms gap each",
-            f"{len(every)} in {len(moved)} heals; {worst_new} failed at most, "
-            f"gap {milliseconds(worst_gap)} at most; {cut} established connections cut"
+            f"{size.moves}; at most 1 failed new connection each",
+            f"{len(every)} in {len(moved)} heals; {worst_new} failed at most; {cut} established connections cut"
             + (f"; not well: {', '.join(wrong)}" if wrong else ""),
-            not wrong and len(every) >= size.moves and worst_new <= 1 and worst_gap <= GAP_SECONDS,
+            not wrong and len(every) >= size.moves and worst_new <= 1,
+        ),
+        # Between two requests that do not fail, a gap is as long as a busy machine lets keepalived wait for its CPU.
+        Row(
+            "gap of a move",
+            f"at most {milliseconds(GAP_SECONDS)}",
+            f"{milliseconds(worst_gap)} at most",
+            worst_gap <= GAP_SECONDS,
+            timing=True,
         ),
     ]
 

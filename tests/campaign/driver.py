@@ -65,6 +65,7 @@ class Driver:
     out: Path
     rate: float = 100.0
     seed: int = 1
+    inventory: str = ""  # instead of the lab's
     runs: list[Run] = field(default_factory=list)
     judge: subprocess.Popen[bytes] | None = None
     farm: judged.Farm = field(init=False)
@@ -197,6 +198,7 @@ class Driver:
             "ANSIBLE_NOCOLOR": "1",
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{BIN}:{os.environ['PATH']}",
+            **({"ANSIBLE_INVENTORY": self.inventory} if self.inventory else {}),
         }
 
     def command(self, node: str, *, drill: bool, kill_in: str = "", kill_after: float = 0.0) -> Run:

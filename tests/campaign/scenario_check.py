@@ -11,6 +11,8 @@ from .scenario_model import (
     ACTIVE,
     MAY,
     NO_LIMIT,
+    NUMBERS,
+    NUMBERS_OF,
     ON_MONITOR,
     ON_NODES,
     OUTCOMES,
@@ -25,7 +27,7 @@ from .scenario_model import (
 KEYS = ("name", "what", "short", "steps", "within_seconds", "watch_seconds", "expect")
 EXPECT = ("nodes", "address", "one_after_other", "harm")
 NODE = ("outcome", "restarts", "human", "held", "out", "seen", "reasons", "untimed")
-STEP = ("at", "after", "node", "seconds", *ON_NODES, *ON_MONITOR)
+STEP = ("at", "after", "node", *NUMBERS, *ON_NODES, *ON_MONITOR)
 
 
 class Checker:
@@ -93,11 +95,21 @@ class Checker:
             phase = self.one_of(f"{place}.after.phase", after.get("phase"), PHASES, "phase")
         elif "at" not in step:
             self.wrong(place, "needs `at`: seconds, or `after`: {node, phase}")
-        if "seconds" in step and do != "downtime":
-            self.wrong(place, f"seconds belongs to downtime, not to {do}")
+        given = self.numbers(place, step, fault or do)
         at = self.number(f"{place}.at", step.get("at", 0))
-        seconds = self.number(f"{place}.seconds", step.get("seconds", 120), 1)
-        return Step(do, target, fault, at, heal_of, phase, seconds)
+        return Step(do, target, fault, at, heal_of, phase, given.get("seconds", 120.0), given if fault else {})
+
+    def numbers(self, place: str, step: Mapping[str, Any], of: str) -> dict[str, float]:
+        """What is given of a downtime or of a fault."""
+        found = {}
+        for key, (least, most) in NUMBERS.items():
+            if key not in step:
+                continue
+            if key not in NUMBERS_OF.get(of, ()):
+                whose = [name for name, keys in NUMBERS_OF.items() if key in keys]
+                self.wrong(place, f"{key} belongs to {', '.join(whose)}, not to {of}")
+            found[key] = self.number(f"{place}.{key}", step[key], least, most)
+        return found
 
     def steps(self, value: Any) -> tuple[Step, ...]:
         if not isinstance(value, list) or not value:

@@ -18,6 +18,7 @@ from .scenario_model import Scenario
 from .scenario_record import BAD, Record, restarted
 
 NEVER = float("inf")
+NOTHING = "nothing: no heal has this figure"
 SAFE_P50, SAFE_P95, HEALED_WORST, HEALED_MEDIAN = 4.0, 8.0, 60.0, 30.0
 
 
@@ -102,6 +103,20 @@ def heals(scenario: Scenario, record: Record, farm: Farm, seed: int) -> list[dic
     return found
 
 
+def unmeasured(scenario: Scenario, record: Record, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Heals that have no row of figures, because a mark or a closing is missing: a bar would not see them. Pure."""
+    measured = {row["node"] for row in rows}
+    return [
+        f"{node}: has no figures of a heal: the mark of the illness, or the incident closed as healed, is missing"
+        for node, expected in scenario.nodes.items()
+        if node not in measured
+        and (
+            set(expected.outcomes) <= {"healed", "relieved"}
+            or any(row.get("outcome") == "healed" for row in record.rows("incidents", node))
+        )
+    ]
+
+
 def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
@@ -111,8 +126,11 @@ def spread(values: Sequence[float | None]) -> list[float]:
     return sorted(NEVER if value is None else value for value in values)
 
 
-def bars(played: Sequence[Mapping[str, Any]]) -> list[Bar]:
-    """The bars of the issue; `played` is what `scenarios.py` writes of each scenario."""
+def bars(played: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Bar]:
+    """The bars of the issue; `played` is what `scenarios.py` writes of each scenario.
+
+    In a `whole` run every bar is there: a figure that nothing gave is a bar that was missed, not one less.
+    """
     good = [one for one in played if not one["failures"]]
     every = [row for one in played for row in one["heals"]]
     timed = [row for row in every if not row["untimed"]]
@@ -133,26 +151,26 @@ def bars(played: Sequence[Mapping[str, Any]]) -> list[Bar]:
         ),
     ]
     safe = spread([row["gauge_to_safe"] for row in timed])
-    if safe:
-        p50, p95 = percentile(safe, 50), percentile(safe, 95)
+    if safe or whole:
+        p50, p95 = (percentile(safe, 50), percentile(safe, 95)) if safe else (NEVER, NEVER)
         found.append(
             Bar(
                 "check result completing the gauge to traffic safe",
                 f"p50 {SAFE_P50:g} s, p95 {SAFE_P95:g} s",
-                f"p50 {p50:.1f} s, p95 {p95:.1f} s of {len(safe)} healed faults{beside}",
+                f"p50 {p50:.1f} s, p95 {p95:.1f} s of {len(safe)} healed faults{beside}" if safe else NOTHING + beside,
                 p50 <= SAFE_P50 and p95 <= SAFE_P95,
                 timing=True,
             )
         )
-    whole = spread([row["bad_to_healed"] for row in timed if row["restarts"]])
-    if whole:
-        median = percentile(whole, 50)
+    ended = spread([row["bad_to_healed"] for row in timed if row["restarts"]])
+    if ended or whole:
+        worst, median = (ended[-1], percentile(ended, 50)) if ended else (NEVER, NEVER)
         found.append(
             Bar(
                 "first bad reading to healed, by a restart",
                 f"worst under {HEALED_WORST:g} s, median under {HEALED_MEDIAN:g} s",
-                f"worst {whole[-1]:.1f} s, median {median:.1f} s of {len(whole)}{beside}",
-                whole[-1] < HEALED_WORST and median < HEALED_MEDIAN,
+                f"worst {worst:.1f} s, median {median:.1f} s of {len(ended)}{beside}" if ended else NOTHING + beside,
+                worst < HEALED_WORST and median < HEALED_MEDIAN,
                 timing=True,
             )
         )

@@ -20,7 +20,15 @@ ON_NODES = ("break", "mend", "maintenance", "ready", "downtime")
 ON_MONITOR: Mapping[str, tuple[str, ...]] = {
     "restart": ("nagios", "healer"),
     "kill": ("healer",),
+    "oom": ("healer",),
     "reboot": ("monitor",),
+}
+#: Numbers that a step may give, with their bounds: of a downtime, or of a fault (lab/faults.py).
+NUMBERS: Mapping[str, tuple[float, float]] = {"seconds": (1.0, 3600.0), "burn_ms": (1.0, 100.0)}
+NUMBERS_OF: Mapping[str, tuple[str, ...]] = {
+    "downtime": ("seconds",),
+    "load_peak": ("seconds", "burn_ms"),
+    "operator_restart": ("seconds",),
 }
 PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak")
 JITTER_SECONDS = 2.0
@@ -42,6 +50,7 @@ class Step:
     heal_of: str = ""
     phase: str = ""
     seconds: float = 120.0
+    options: Mapping[str, float] = field(default_factory=dict)  # what the file gives of its fault
 
     @property
     def text(self) -> str:
@@ -61,13 +70,13 @@ class Outcome:
     acts: bool
 
 
-#: healed: closed by a verified heal. recovered: well by itself, closed without a heal. relieved: closed by a heal
-#: without a restart. held_human_called: out of traffic under a hold, and a human knows. human_called: left where it
-#: was, and a human knows. nothing: no heal began.
+#: healed: closed by a verified heal. recovered: well by itself, closed without a heal. relieved: healed by room on its
+#: disk, without a restart. held_human_called: out of traffic under a hold, and a human knows. human_called: left where
+#: it was, and a human knows. nothing: no heal began.
 OUTCOMES: Mapping[str, Outcome] = {
     "healed": Outcome((1, 1), MUST_NOT, MUST, True, True),
     "recovered": Outcome((0, 0), MAY, MAY, True, True),
-    "relieved": Outcome((0, 0), MUST_NOT, MAY, True, True),
+    "relieved": Outcome((0, 0), MUST_NOT, MUST, True, True),
     "held_human_called": Outcome((0, 1), MUST, MUST, False, True),
     "human_called": Outcome((0, 0), MUST, MUST_NOT, False, False),
     "nothing": Outcome((0, 0), MUST_NOT, MUST_NOT, True, False),

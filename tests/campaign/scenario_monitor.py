@@ -49,6 +49,56 @@ say 'show servers state' | awk -v node="$1" '$4 == node {print $2}' | while read
 done
 """
 
+#: The kernel kills a unit's main process for want of memory. The limit is lowered to just above what the unit has: to
+#: below it, control groups of version 1 refuse ("busy") where version 2 kills. So this joins the group and takes what
+#: is left, and the main process is made the one to choose. systemd asks whoever is left in the group of a dead unit to
+#: end: that word is not for this. Nothing is changed for good; the last line is the proof.
+OOM = r"""
+import mmap, os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+SECONDS = 20
+top, unit = sys.argv[1:]
+end = time.monotonic() + SECONDS
+shown = {}
+while int(shown.get("MainPID") or 0) == 0 and time.monotonic() < end:
+    asked = ["systemctl", "show", "-p", "MainPID,ControlGroup", unit]
+    text = subprocess.run(asked, capture_output=True, text=True).stdout
+    shown = dict(line.split("=", 1) for line in text.splitlines())
+    time.sleep(0.1)
+pid = int(shown["MainPID"])
+old = os.path.isdir(top + "/memory")
+folder = top + ("/memory" if old else "") + shown["ControlGroup"] + "/"
+usage, limit, events = (folder + name for name in (
+    ("memory.usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control") if old
+    else ("memory.current", "memory.max", "memory.events")))
+def read(path):
+    with open(path) as file:
+        return file.read()
+def write(path, value):
+    with open(path, "w") as file:
+        file.write("%s\n" % value)
+def killed():
+    return sum(int(line.split()[1]) for line in read(events).splitlines() if line.startswith("oom_kill "))
+def alive():
+    try:
+        return read("/proc/%d/stat" % pid).rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+had, before, taken = killed(), read(limit).strip(), []
+write("/proc/%d/oom_score_adj" % pid, 1000)
+write(folder + "cgroup.procs", os.getpid())
+write(limit, int(read(usage)) + (4 << 20))
+try:
+    while alive() and time.monotonic() < end:
+        taken.append(mmap.mmap(-1, 1 << 20))
+        taken[-1].write(b"x" * (1 << 20))
+        time.sleep(0.01)
+finally:
+    write(limit, before)
+sys.exit(0 if killed() > had and not alive() else "%s was not killed for want of memory" % unit)
+"""
+CGROUPS = "/sys/fs/cgroup"
+
 
 def merged(history: Any, views: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """One journal out of `selfheal history --json` and a `selfheal show --json` of each incident.
@@ -173,7 +223,7 @@ class Hands:
         getattr(self, "break_" if step.do == "break" else step.do)(step)
 
     def break_(self, step: Step) -> None:
-        faults.break_node(self.lab, step.target, step.fault)
+        faults.break_node(self.lab, step.target, step.fault, **step.options)
 
     def mend(self, step: Step) -> None:
         faults.mend_node(self.lab, step.target)
@@ -198,6 +248,16 @@ class Hands:
 
     def kill(self, step: Step) -> None:
         self.on_monitor("systemctl", "kill", "--signal=KILL", "selfheal.service")
+
+    def oom(self, step: Step) -> None:
+        """The kernel kills it for want of memory, and then its unit has as much again as it had."""
+        try:
+            words = ["python3", "-c", OOM, CGROUPS, "selfheal.service"]
+            done = self.lab.exec("monitor", words, check=False, timeout=CONSOLE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LabError("the monitor did not answer its console: oom") from None
+        if done.returncode != 0:
+            raise LabError(f"the kernel did not kill the healer: {done.stderr.strip()[-300:]}")
 
     def reboot(self, step: Step) -> None:
         """As a machine that loses power for a moment does, but its disk is written."""

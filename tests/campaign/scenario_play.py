@@ -16,7 +16,7 @@ from lab.judge.report import gather
 from lab.machines import Lab, LabError, wait_until
 
 from .driver import CampaignError, Driver, say, write_json
-from .scenario_figures import heals
+from .scenario_figures import heals, unmeasured
 from .scenario_model import ACTIVE, PHASES, Scenario, Step, cast
 from .scenario_monitor import Hands, Monitor
 from .scenario_record import BEFORE_SECONDS, Record
@@ -95,8 +95,8 @@ class Player:
             record = self.watch(scenario, driver, hands)
         finally:
             driver.stop_judge()
-        wrong = failures(scenario, record, driver.farm)
         rows = heals(scenario, record, driver.farm, seed)
+        wrong = failures(scenario, record, driver.farm) + unmeasured(scenario, record, rows)
         write_json(driver.out / "journal.json", dict(record.journal))
         write_json(driver.out / "played.json", {"begin": record.begin, "end": record.end, "steps": dict(record.played)})
         hands.clean(scenario)

@@ -66,12 +66,15 @@ def restarted(node: str, record: Record, farm: Farm) -> list[float]:
     return found
 
 
-def _calls(node: str, record: Record) -> list[bool]:
+def _calls(node: str, record: Record, until: float = float("inf")) -> list[bool]:
     name = f"selfheal: {node}"
     return [
         sample.status == "critical"
         for sample in record.samples
-        if isinstance(sample, ProbeSeen) and sample.service == name and sample.last_check >= record.begin
+        if isinstance(sample, ProbeSeen)
+        and sample.service == name
+        and sample.last_check >= record.begin
+        and sample.at <= until
     ]
 
 
@@ -80,9 +83,9 @@ def called(node: str, record: Record) -> bool:
     return any(_calls(node, record))
 
 
-def calling(node: str, record: Record) -> bool:
-    """Whether it still is at the end."""
-    calls = _calls(node, record)
+def calling(node: str, record: Record, at: float = float("inf")) -> bool:
+    """Whether it is critical at this moment, else at the end."""
+    calls = _calls(node, record, at)
     return bool(calls) and calls[-1]
 
 

@@ -16,7 +16,7 @@ from .scenario_record import BAD, HELD, Record, Row, called, calling, held, held
 
 SETTLED_SECONDS = 2.0  # how long a word on a balancer's socket takes until every look shows it
 #: What an incident's outcome in the journal may be for the word of a scenario.
-CLOSED = {"healed": ("healed",), "recovered": ("recovered",), "relieved": ("relieved", "healed")}
+CLOSED = {"healed": ("healed",), "recovered": ("recovered",), "relieved": ("healed",)}
 #: Last outcomes after which a node stays out of traffic and a human is needed.
 LEFT = ("left_out", "failed", "ambiguous")
 
@@ -64,6 +64,8 @@ def of_node(scenario: Scenario, node: str, expected: Expected, record: Record, f
     pool = farm.kinds.get(farm.layer_of(node), "pool") == "pool"
     by_human = any(step.do == "maintenance" and step.target == node for step in scenario.steps)
     found += word(expected.human, called(node, record), "a human was called", "no human was called")
+    if not pool and expected.human == MUST:
+        found += until_mended(scenario, node, record)
     if expected.serves and calling(node, record):
         found.append("a human is still called at the end")
     if pool and not by_human:
@@ -84,6 +86,16 @@ def of_node(scenario: Scenario, node: str, expected: Expected, record: Record, f
                 f"it has: {', '.join(sorted(written)) or 'none'}"
             )
     return found
+
+
+def until_mended(scenario: Scenario, node: str, record: Record) -> list[str]:
+    """A node of a pair that only its mending makes well: somebody is called until then, not for a moment on the way."""
+    return [
+        "no human was being called when it was mended"
+        for number, step in enumerate(scenario.steps)
+        if step.do == "mend" and step.target == node and number in record.played
+        and not calling(node, record, record.played[number])
+    ]  # fmt: skip
 
 
 def word(wanted: str, is_so: bool, yes: str, no: str) -> list[str]:
@@ -107,6 +119,8 @@ def outcome_of(outcome: str, node: str, record: Record, farm: Farm) -> list[str]
             found.append(f"no incident ended recovered; they ended: {', '.join(ends) or 'none'}")
         if outcome == "recovered" and any(row.get("outcome") == "healed" for row in attempts):
             found.append("it was healed, and should have been left to recover")
+        if outcome == "relieved" and [row.get("rung") for row in attempts] != ["relief"]:
+            found.append(f"its rungs were {', '.join(str(row.get('rung')) for row in attempts) or 'none'}, not relief")
         if still_open:
             found.append(f"incident {', '.join(still_open)} is open at the end")
         if not serves(node, record, farm):

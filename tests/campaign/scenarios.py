@@ -177,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if mine and not options.keep:
             lab_down()
-    found = bars(played)
+    found = bars(played, whole=not options.only and not options.short)
     made = report(played, found, time.monotonic() - begin)
     write_json(OUT / "report.json", made)
     show(played, found)

@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -99,28 +101,106 @@ EXCEPTIONS = {
     "failed_when: false": re.compile(r"failed_when:\s*false(?P<rest>.*)"),
     "ignore_errors": re.compile(r"ignore_errors:\s*true(?P<rest>.*)"),
     "nosec": re.compile(r"#\s*nosec(?P<rest>.*)"),
+    "shellcheck": re.compile(r"#\s*shellcheck\s+disable=[A-Z0-9,]+(?P<rest>.*)"),
 }
+RUFF_CODE = re.compile(r"\"([A-Z]{1,4}\d*)\"")
+
+
+def has_reason(rest: str, above: str) -> bool:
+    """Whether what follows on the line says why, or the comment above it does."""
+    return len(rest.strip(" #-:")) >= 8 or above.strip().startswith("#")
+
+
+def exceptions(text: str) -> list[tuple[str, int, bool]]:
+    """Every exception that a file makes for itself: (kind, line, whether it says why)."""
+    lines = ["", *text.splitlines()]
+    return [
+        (kind, number, has_reason(found.group("rest"), lines[number - 1]))
+        for number, line in enumerate(lines)
+        for kind, pattern in EXCEPTIONS.items()
+        if (found := pattern.search(line))
+    ]
+
+
+def ruff_ignores(text: str) -> list[tuple[str, int, bool]]:
+    """Every rule that pyproject.toml switches off, for all files or for some: (rule, line, whether it says why)."""
+    lint = tomllib.loads(text)["tool"]["ruff"]["lint"]
+    wanted = [*lint["ignore"], *(code for codes in lint["per-file-ignores"].values() for code in codes)]
+    lines = text.splitlines()
+    begin = lines.index("ignore = [")
+    found = []
+    for number, line in enumerate(lines[begin:], begin + 1):
+        if line.startswith("[") and line != "[tool.ruff.lint.per-file-ignores]":
+            break
+        codes, _sign, comment = line.partition("#")
+        # The comment above may be that of another rule; the line itself has to say it.
+        found += [(code, number, has_reason(comment, "")) for code in RUFF_CODE.findall(codes)]
+    assert sorted(code for code, _number, _why in found) == sorted(wanted), "this test does not see every rule"
+    return found
+
+
+def scripts() -> list[tuple[str, str]]:
+    """Tracked programs without an ending, which their first line tells: (name, text)."""
+    names = [name for name in tracked_files() if "." not in Path(name).name]
+    found = [(name, (ROOT / name).read_text(encoding="utf-8", errors="replace")) for name in names]
+    return [(name, text) for name, text in found if text.startswith("#!")]
 
 
 def test_each_exception_has_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    counts = dict.fromkeys(EXCEPTIONS, 0)
+    counts: Counter[str] = Counter(dict.fromkeys(EXCEPTIONS, 0))
     bare: list[str] = []
-    for name, text in texts(".py", ".yml", ".j2"):
+    for name, text in [*texts(".py", ".yml", ".j2", ".sh"), *scripts()]:
         if name.startswith("tests/gates/"):
             continue
-        lines = text.splitlines()
-        for number, line in enumerate(lines):
-            for kind, pattern in EXCEPTIONS.items():
-                found = pattern.search(line)
-                if not found:
-                    continue
-                counts[kind] += 1
-                above = lines[number - 1].strip() if number else ""
-                if len(found.group("rest").strip(" #-:")) < 8 and not above.startswith("#"):
-                    bare.append(f"{name}:{number + 1}: {line.strip()}")
+        for kind, number, why in exceptions(text):
+            counts[kind] += 1
+            if not why:
+                bare.append(f"{name}:{number}: {text.splitlines()[number - 1].strip()}")
+    for code, number, why in ruff_ignores((ROOT / "pyproject.toml").read_text(encoding="utf-8")):
+        counts["rules off"] += 1
+        if not why:
+            bare.append(f"pyproject.toml:{number}: {code}")
     with capsys.disabled():
         print("\nexceptions in the code:", ", ".join(f"{kind} {count}" for kind, count in counts.items()))
+    assert counts["shellcheck"] >= 2, "those of tools/setup, which this test must have seen"
     assert not bare, "\n".join(bare)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("x = 1  # noqa: E402", [("noqa", 1, False)]),
+        ("x = 1  # noqa: E402  path first", [("noqa", 1, True)]),
+        ("# why\nx = 1  # noqa", [("noqa", 2, True)]),
+        ("# shellcheck disable=SC2086\nx $1", [("shellcheck", 1, False)]),
+        ("# shellcheck disable=SC2086,SC2064  # two words on purpose", [("shellcheck", 1, True)]),
+        ("ignore_errors: true", [("ignore_errors", 1, False)]),
+        ("ignore_errors: true  # judged by the next task", [("ignore_errors", 1, True)]),
+        ("", []),
+    ],
+)
+def test_an_exception_is_found(text: str, found: list[tuple[str, int, bool]]) -> None:
+    assert exceptions(text) == found
+
+
+def test_a_rule_that_is_off_is_found() -> None:
+    text = """[tool.ruff.lint]
+select = ["E"]
+ignore = [
+  "S101",  # assert is how pytest works
+  "RUF001", "RUF002",
+]
+# a comment above
+[tool.ruff.lint.per-file-ignores]
+"a/**" = ["E402"]
+"b/**" = ["S"]  # a reason of its own
+
+[tool.mypy]
+x = ["E1"]
+"""
+    assert ruff_ignores(text) == [
+        ("S101", 4, True), ("RUF001", 5, False), ("RUF002", 5, False), ("E402", 9, False), ("S", 10, True),
+    ]  # fmt: skip
 
 
 def test_no_test_is_skipped_or_expected_to_fail() -> None:

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.gates.sanity import ROOT, copy_collection
 
@@ -137,3 +138,5 @@ def test_one_version_everywhere(tmp_path: Path) -> None:
         tmp_path,
     )
     assert versions == {shown.stdout.strip()}
+    role = yaml.safe_load((ROOT / "roles/healer/vars/main.yml").read_text(encoding="utf-8"))["__healer_version"]
+    assert versions == {role}, "what role healer installs"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import http.server
+import json
 import os
 import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +26,7 @@ from typing import Any
 
 CACHE = Path(os.environ.get("SELFHEAL_TEST_CACHE", "/var/cache/selfheal-test"))
 PACKAGES = ("nagios4-core", "nagios4-cgi", "monitoring-plugins-basic")
+ROOT = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "selfheal", "s3cret"
 
 COMMANDS = """
@@ -127,6 +130,22 @@ def wait_for(condition: Callable[[], Any], seconds: float = 15.0, what: str = "t
         if time.monotonic() > end:
             raise TimeoutError(f"gave up after {seconds} s waiting for {what}")
         time.sleep(0.05)
+
+
+def module_answer(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """A module as Ansible runs it: arguments on its standard input, one JSON document as its answer."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f"plugins/modules/{name}.py")],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 class RealNagios:

@@ -12,12 +12,13 @@ import pytest
 from lab.machines import Lab
 from tests.campaign.campaign import SLICE, campaign, rows
 from tests.campaign.driver import Driver
+from tests.integration.conftest import brief
 
 
 @pytest.mark.lab
 @pytest.mark.timeout(1200)
 def test_heals_under_load(lab: Any, tmp_path: Path) -> None:
-    driver = Driver(Lab.from_env(), tmp_path)
+    driver = Driver(Lab.from_env(), tmp_path, inventory=brief(tmp_path))
     report, facts = campaign(driver, SLICE)
     found = rows(report, facts, SLICE)
     print("\n".join(f"{row.what}: {row.measured} (bar: {row.bar})" for row in found))

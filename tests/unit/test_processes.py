@@ -7,9 +7,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-from tests.processes import descendants, kill_run
+from tests.processes import descendants, gone, kill_run
 
 PARENT = """
 import subprocess, sys
@@ -19,14 +18,6 @@ child.stdout.readline()
 print(child.pid, flush=True)
 child.wait()
 """
-
-
-def gone(pid: int) -> bool:
-    """Whether the process ended; one that nobody waited for yet still has its entry."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def test_a_worker_in_its_own_session_is_ended_too() -> None:
@@ -40,3 +31,29 @@ def test_a_worker_in_its_own_session_is_ended_too() -> None:
     while not gone(worker):
         assert time.monotonic() < end, "the worker is still there"
         time.sleep(0.01)
+
+
+MANY = """
+import subprocess
+print("up", flush=True)
+while True:
+    subprocess.Popen(["sh", "-c", "true & wait"]).wait()
+"""
+
+
+def test_children_that_end_while_they_are_looked_for_are_no_error() -> None:
+    with subprocess.Popen([sys.executable, "-c", MANY], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        try:
+            seen = {pid for _ in range(2000) for pid in descendants(parent.pid)}
+        finally:
+            kill_run(parent.pid)
+    assert seen, "none was ever there: the case shows nothing"
+
+
+def test_of_a_process_that_is_gone_there_are_no_children() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    assert descendants(ended.pid) == []
+    kill_run(ended.pid)

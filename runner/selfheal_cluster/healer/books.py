@@ -13,6 +13,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_h
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import pause
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import JournalError, told
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_words import LEFT_BEHIND
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
 
 Row = dict[str, Any]
@@ -67,11 +68,11 @@ class Books:
     def _left_behind(journal: Journal, now: float) -> list[Row]:
         found = journal.rows(
             "SELECT i.node, i.id AS incident, a.outcome FROM attempts a JOIN incidents i ON i.id = a.incident"
-            " WHERE a.acknowledged = 1 AND a.outcome IN ('left_out', 'failed', 'interrupted', 'ambiguous')"
+            " WHERE a.acknowledged = 1 AND a.outcome IN (?, ?, ?, ?)"
             " AND i.state = 'closed' AND i.closed_at > ? AND i.outcome LIKE 'acknowledged%'"
             " AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.node = a.node AND b.at > a.at"
             " AND (b.incident = a.incident OR b.outcome IN ('healed', 'undone')))"
-            " ORDER BY a.at", now - LEFT_BEHIND_SECONDS,
+            " ORDER BY a.at", *LEFT_BEHIND, now - LEFT_BEHIND_SECONDS,
         )  # fmt: skip
         for row in found:
             row["text"] = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_commands import PIPE
 
 DEFAULT_PATH = "/etc/selfheal/healer.json"
 NAGIOS_KEYS = ("url", "user", "password_file", "ca_file", "config_file")
@@ -31,10 +32,12 @@ class Config:
     journal: str = "/var/lib/selfheal/journal.db"
     spool: str = "/var/spool/selfheal"
     runs: str = "/var/lib/selfheal/runs"
-    command_file: str = "/var/lib/nagios4/rw/nagios.cmd"
+    command_file: str = PIPE
     monitor_host: str = "monitor"
     poll_seconds: float = 4.0
     read_timeout_seconds: float = 30.0
+    heartbeat_seconds: float = 20.0
+    """Between two signs of life for Nagios; role ``healer`` writes a third of what Nagios waits for one."""
     heal_unit: str = "selfheal-heal@{name}.service"
     web_unit: str = "apache2.service"
     """The unit that runs Nagios' CGIs: its CPU time is what a poll costs there. Empty: the cost is estimated."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heals import healed_since
 from selfheal_cluster.healer import pace as pacing
 from selfheal_cluster.healer import told
 from selfheal_cluster.healer.acts import Acts
@@ -20,7 +21,7 @@ from selfheal_cluster.healer.deliver import Deliverer
 from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
-from selfheal_cluster.healer.reading import Reading, healed_since
+from selfheal_cluster.healer.reading import Reading
 from selfheal_cluster.healer.silence import HEARD, Deaf, silence
 from selfheal_cluster.healer.spool import Batch
 from selfheal_cluster.healer.units import with_starting
@@ -205,10 +206,11 @@ class Healer:
         alerted = self._alerted or bool(world["alerts"])
         if self.stopping or not world["policies"]:
             return
-        if now >= pacing.due_at(self.pace, self.config.poll_seconds, alerted):
+        wanted = pacing.wanted_seconds(self.last.verdicts if self.last else {}, self.config.poll_seconds)
+        if now >= pacing.due_at(self.pace, wanted, alerted):
             self._alerted = False
             self.pace = pacing.begun(self.pace, now)
-            self.reader.begin(world["policies"], healed_since(world["attempts"]), now)
+            self.reader.begin(world["policies"], healed_since(world["attempts"], now), now)
 
     def _hear(self) -> None:
         """Say when Nagios has fallen silent, so that nothing is healed, and when it is heard again."""
@@ -222,6 +224,10 @@ class Healer:
             self.troubles.begin(part, text)
         else:
             self.troubles.end("nagios", HEARD)
+            if self.last is not None and self.last.unseen:
+                self.troubles.begin("nodes", f"{self.last.unseen.rstrip('. ')}; its layer is not healed until then")
+            else:
+                self.troubles.end("nodes", "Nagios shows them all")
 
     def _look(self, now: float) -> Row:
         self._world = self.books.world(now)

@@ -8,11 +8,14 @@ answered on credit, and asked about again until a reading is newer than it; the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 SHARE = 0.1
 CREDIT = 2.0  # seconds of CPU; where one reading costs more, one reading
 ALERTED_SECONDS = 1.0  # Nagios writes its state out once a second, so asking more often shows nothing new
+DOUBT_SECONDS = 1.5  # a gauge may be full at any check, and Nagios sends no alert for a state that only lasts
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,15 @@ def due_at(pace: Pace, wanted_seconds: float, alerted: bool) -> float:
     if alerted:
         return max(pace.begun_at + ALERTED_SECONDS, pace.paid_at - max(pace.last_cost, CREDIT) / SHARE)
     return max(pace.begun_at + wanted_seconds, pace.paid_at)
+
+
+def wanted_seconds(verdicts: Mapping[str, Any], usual: float) -> float:
+    """How far readings should be apart: closer while a node is suspect, unless all of its layer is under load.
+
+    No reading is less paid for because of it.
+    """
+    doubt = any(one.get("verdict") == "suspect" and not one.get("layer_load") for one in verdicts.values())
+    return min(usual, DOUBT_SECONDS) if doubt else usual
 
 
 def begun(pace: Pace, now: float) -> Pace:

@@ -23,6 +23,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_h
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_ring import reach_seconds
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import (
     DEFAULT_STATUS_UPDATE_INTERVAL,
     NagiosClient,
@@ -30,8 +31,6 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import (
 )
 
 HTTP_SECONDS = 10.0
-SPARE_HISTORY_SECONDS = 60.0
-COUNT_SECONDS = 600.0
 REASONS_KEPT = 10
 REASON_LENGTH = 300
 READING_KEYS = ("gauge", "service", "at", "verdict")  # what dispatching looks at; 20,000 readings stay in memory
@@ -88,6 +87,7 @@ def slim(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "kind": verdict["kind"],
         "layer_load": verdict["layer_load"],
         "reasons": [str(reason)[:REASON_LENGTH] for reason in verdict["reasons"][:REASONS_KEPT]],
+        **({"unseen": verdict["unseen"]} if verdict.get("unseen") else {}),
         "readings": [{key: reading.get(key) for key in READING_KEYS} for reading in verdict["readings"]],
     }
 
@@ -96,15 +96,14 @@ def read(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The freshness of Nagios first, then every node's verdict."""
     now = time.time()
     layers = request["layers"]
-    longest = max((_seconds(gauge) for layer in layers for gauge in layer["gauges"] or ()), default=0.0)
+    reach = reach_seconds(layers)
     with Journal(request["journal"]) as journal:
-        history = store.recent_readings(journal, now - longest - SPARE_HISTORY_SECONDS) if longest else []
+        history = store.recent_readings(journal, now - reach) if reach else []
         begun = time.monotonic()
         seen = look(
             client(request["nagios"]),
             layers,
             time.time,
-            reading_age_seconds=request["reading_age_seconds"],
             history=history,
             since=request["since"],
         )
@@ -114,13 +113,6 @@ def read(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"nagios": seen["nagios"], "asked_seconds": asked, "read_at": now}
     for _node, verdict in sorted(seen["verdicts"].items()):
         yield slim(verdict)
-
-
-def _seconds(gauge: Any) -> float:
-    """How far back a gauge has to see; one that counts readings is given ten minutes."""
-    if not isinstance(gauge, Mapping):
-        return 0.0
-    return max(float(gauge.get("for_seconds") or 0.0), COUNT_SECONDS if gauge.get("count") else 0.0)
 
 
 def main(source: IO[str], sink: IO[str]) -> int:

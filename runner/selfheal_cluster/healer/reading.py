@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_asked import layers_of
 from selfheal_cluster.healer.child import Child, Ended, module
 from selfheal_cluster.healer.config import Config
 from selfheal_cluster.healer.pace import cost_of
 
 CPU_FILE = "/sys/fs/cgroup/system.slice/{unit}/cpu.stat"
-LAYER_KEYS = ("layer", "nodes", "gauges")
-DEFAULT_READING_AGE = 150.0
 UNANSWERED_SECONDS = 1.0
 
 
@@ -24,7 +23,8 @@ UNANSWERED_SECONDS = 1.0
 class Reading:
     """One reading of Nagios. ``problem`` says why it is none; then nothing of it may be acted on.
 
-    ``written_at``: when Nagios wrote the data that were read, if it says so.
+    ``written_at``: when Nagios wrote the data that were read, if it says so. ``unseen``: a sentence about a node that
+    it does not show, so that its layer is not healed while the others are.
     """
 
     read_at: float
@@ -34,15 +34,14 @@ class Reading:
     reason: str = ""
     problem: str = ""
     written_at: float | None = None
+    unseen: str = ""
 
 
 def question(config: Config, policies: Mapping[str, Any], since: Mapping[str, float]) -> dict[str, Any]:
     """What the child is asked."""
-    ages = [policy["limits"]["reading_age_seconds"] for policy in policies.values()]
     return {
         "nagios": dict(config.nagios),
-        "layers": [{key: policy[key] for key in LAYER_KEYS} for _layer, policy in sorted(policies.items())],
-        "reading_age_seconds": min(ages, default=DEFAULT_READING_AGE),
+        "layers": layers_of(policy for _layer, policy in sorted(policies.items())),
         "journal": config.journal,
         "since": dict(since),
         "timeout": config.read_timeout_seconds,
@@ -53,16 +52,6 @@ def written_at(nagios: Mapping[str, Any]) -> float | None:
     """When Nagios wrote the data of an answer, out of its freshness."""
     asked, age = nagios.get("queried_at"), nagios.get("age_seconds")
     return None if asked is None or age is None else float(asked) - float(age)
-
-
-def healed_since(attempts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """When each node was last healed: no reading from before it counts."""
-    since: dict[str, float] = {}
-    for attempt in attempts:
-        ended = attempt.get("ended_at")
-        if attempt.get("outcome") == "healed" and ended is not None:
-            since[attempt["node"]] = max(since.get(attempt["node"], 0.0), float(ended))
-    return since
 
 
 def used_cpu(text: str) -> float | None:
@@ -132,6 +121,7 @@ class NagiosReader:
         found.fresh, found.reason = bool(nagios["fresh"]), str(nagios["reason"])
         found.problem = "" if found.fresh else str(nagios["message"])
         found.written_at = written_at(nagios)
+        found.unseen = str(nagios.get("unseen") or "")
         return found
 
     def _cost(self, ended: Ended, head: Mapping[str, Any]) -> float:

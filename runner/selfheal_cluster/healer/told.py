@@ -19,7 +19,7 @@ READ_LIMIT_SECONDS = 60.0  # where a reading is dear they are further apart; the
 PAUSE_SECONDS = 3600.0  # a pause that lasts longer may have been forgotten
 SAID = {
     "healed": "healed and verified",
-    "undone": "not healed, everything is back as it was",
+    "undone": "not healed, it serves as before",
     "left_out": "stays out of traffic, a human has to look",
     "failed": "the heal failed, a human has to look",
     "ambiguous": "nobody knows how the heal ended, a human has to look",

@@ -13,7 +13,6 @@ from selfheal_cluster.healer.deliver import Deliverer, stamped
 from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.states import States, humans
 
-HEARTBEAT_SECONDS = 30.0
 HARMLESS = ("pipe", "metrics", "pages")  # troubles that keep nobody from healing
 
 
@@ -24,6 +23,7 @@ class Voice:
         self, config: Config, books: Any, deliverer: Deliverer, troubles: Troubles, say: Callable[[str], None]
     ) -> None:
         self._monitor = config.monitor_host
+        self._beat_seconds = config.heartbeat_seconds
         self._books = books
         self._deliverer = deliverer
         self._troubles = troubles
@@ -60,7 +60,7 @@ class Voice:
         """A sign of life straight into the pipe: a late one is worth nothing, so it never waits."""
         serious = {part: text for part, text in self._troubles.now.items() if part not in HARMLESS}
         status, text = told.heartbeat(view, serious, now)
-        if status == self._beat and now - self._beat_at < HEARTBEAT_SECONDS:
+        if status == self._beat and now - self._beat_at < self._beat_seconds:
             return
         self._beat_at, self._beat = now, status
         self._deliverer.now([told.heartbeat_line(self._monitor, status, text, now)])

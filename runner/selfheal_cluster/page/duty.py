@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 ENDED = {
     "healed": "Healed and verified.",
-    "undone": "Not healed: everything is back as it was.",
+    "undone": "Not healed: the node serves as before.",
     "left_out": "Not healed: the node stays out of traffic until a person has looked.",
     "failed": "The heal failed: a person has to look.",
     "ambiguous": "How the heal ended is not known: a person has to look.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_again import words
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import REASONS
 from selfheal_cluster.page.data import Row, number, part, rows, texts
 from selfheal_cluster.page.drawing import bar, span
@@ -199,7 +200,7 @@ def attempt(row: Row, written: Sequence[Row]) -> dict[str, Any]:
         "bar": Markup(bar(phases, begin)) if phases else "",  # noqa: S704  # it escapes what it is given
         "phases": [(one["name"], span(one["started"] - begin), span(one["ended"] - one["started"])) for one in phases],
         "moments": [(label, between(begin, detail[key])) for key, label in MOMENTS if number(detail.get(key))],
-        "problems": texts(detail.get("problems")),
+        "read_again": words(detail.get("read_again")), "problems": texts(detail.get("problems")),
     }  # fmt: skip
 
 

@@ -4,12 +4,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +14,11 @@ from tests.integration.nagios_fixture import (
     USER,
     RealNagios,
     host_object,
+    module_answer,
     service_object,
     wait_for,
 )
 
-ROOT = Path(__file__).resolve().parents[3]
 NODES = ["ei1", "ei2", "ei3"]
 HEALTHY = {
     "memory": "mem_total=100kB mem_used=30kB;;;0;100 mem_available=70kB;80;90;0;100",
@@ -54,17 +49,7 @@ def ask(nagios: RealNagios) -> dict[str, Any]:
         "status_update_interval": 1,
         "layers": [{"layer": "ei", "nodes": NODES}],
     }
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "plugins/modules/gauge_info.py")],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return module_answer("gauge_info", arguments)
 
 
 def verdicts(nagios: RealNagios) -> dict[str, str]:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from tests.integration.conftest import BIN, Lab
+from tests.integration.conftest import BIN, Lab, brief
 from tests.processes import kill_run
 
 ORDER = ["confirm", "shift", "evidence", "restart", "verify", "readmit", "soak", ""]
@@ -71,6 +71,8 @@ class OtherUser:
 class Heal:
     """One ``ansible-playbook selfheal.cluster.heal`` in the background."""
 
+    begun: ClassVar[list[Heal]] = []
+
     def __init__(self, lab: Lab, folder: Path, node: str, *arguments: str, user: OtherUser | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         environment = lab.environment() if user is None else user.environment(lab)
@@ -78,6 +80,7 @@ class Heal:
             folder = user.home
         self.file = folder / "result.json"
         self.log = folder / "log.txt"
+        environment["ANSIBLE_INVENTORY"] = brief(folder)
         words = [str(BIN / "ansible-playbook"), "selfheal.cluster.heal", "-e", f"selfheal_node={node}", *arguments]
         command = words if user is None else user.command(*words)
         with self.log.open("w", encoding="utf-8") as log:
@@ -90,6 +93,13 @@ class Heal:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.begun.append(self)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Let every run come to its end: one that a failed test leaves would take its leases into the next test."""
+        while cls.begun:
+            cls.begun.pop().ended(PATIENCE)
 
     def result(self) -> dict[str, Any]:
         try:
@@ -114,13 +124,17 @@ class Heal:
         kill_run(self.process.pid)
         self.process.wait()
 
-    def end(self, seconds: float = PATIENCE) -> dict[str, Any]:
-        """The result when the command has ended."""
+    def ended(self, seconds: float) -> None:
+        """Wait for the command, and kill it when it takes longer."""
         try:
             self.process.wait(seconds)
         finally:
             if self.process.poll() is None:
                 self.kill()
+
+    def end(self, seconds: float = PATIENCE) -> dict[str, Any]:
+        """The result when the command has ended."""
+        self.ended(seconds)
         return {**self.result(), "rc": self.process.returncode, "log": self.log.read_text(encoding="utf-8")}
 
 
@@ -131,7 +145,7 @@ def members(lab: Lab, node_address: str) -> dict[str, dict[str, Any]]:
     )
     seen = {}
     for balancer in ("extlb1", "extlb2"):
-        text = lab.on(balancer, script).stdout.replace("\\n", "\n")
+        text = lab.on(balancer, script).stdout
         rows = [line.split() for line in text.splitlines() if f" {node_address} " in line]
         assert rows, text
         seen[balancer] = {"operational": rows[0][5], "admin": rows[0][6], "holds": text.count("haproxy_")}
@@ -144,7 +158,7 @@ def serves(lab: Lab, node_address: str) -> bool:
 
 
 def service_process(lab: Lab, node: str, unit: str) -> str:
-    return lab.on(node, f"systemctl show -p MainPID --value {unit}").stdout.strip().split()[-1]
+    return lab.on(node, f"systemctl show -p MainPID --value {unit}").stdout.strip()
 
 
 VIP = "10.213.77.100"
@@ -162,4 +176,4 @@ def at_home(lab: Lab) -> bool:
 
 
 def boot_id(lab: Lab, node: str) -> str:
-    return lab.on(node, "cat /proc/sys/kernel/random/boot_id").stdout.strip().split()[-1]
+    return lab.on(node, "cat /proc/sys/kernel/random/boot_id").stdout.strip()

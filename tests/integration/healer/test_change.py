@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE_SYSTEMCTL = r"""#!/bin/bash
@@ -127,6 +130,16 @@ class Place:
             journal.execute("INSERT INTO leases VALUES ('node:ei1', 'ei1-by-hand', ?)", (time.time() + seconds,))
 
 
+# fake: makes an environment whose pip says what it was to install
+FAKE_PYTHON = '#!/bin/sh\nmkdir -p "$3/bin" && ln -s "$FAKE/bin/pip" "$3/bin/pip" && ln -s /bin/true "$3/bin/python"\n'
+FAKE_PIP = '#!/bin/sh\necho "$@" >>"$FAKE/asked"\n'
+UNPINNED = ", healer_packages: [x]"
+INSTALL = """
+    - ansible.builtin.include_role: {name: selfheal.cluster.healer, tasks_from: install}
+      vars: {__healer_version: %s%s}
+"""
+
+
 @pytest.fixture(name="place")
 def _place(tmp_path: Path) -> Place:
     return Place(tmp_path)
@@ -198,6 +211,48 @@ def test_a_first_installation_that_does_not_start_stays_stopped(place: Place) ->
     assert not place.runs
 
 
+def test_what_only_the_healer_would_know_or_nobody_made_is_refused_before_anything_changes(place: Place) -> None:
+    password = place.folder / "password"
+    values = {"healer_system_packages": [], "selfheal_nagios_password_file": str(password)}
+    for name, says in (("healer_spool", "Set selfheal_spool and selfheal_nagios_command_file in the inventory"),
+                       ("", f"There is no file {password} here with the password of selfheal"),
+                       ("made", "")):  # fmt: skip
+        if name == "made":
+            password.write_text("secret")
+        if name != "healer_spool":
+            values["selfheal_spool"] = place.values["healer_spool"]
+        done = place.play(ROLE % ("monitor", "preflight"), **values)
+        said = " ".join(done.stdout.split())
+        assert (says in said) if says else "There is no file" not in said and "Set selfheal_spool" not in said, said
+        assert (done.returncode != 0) or not says
+
+
+def test_another_version_is_another_environment(place: Place) -> None:
+    """Also with an index and names without a version, where nothing else would differ."""
+    for name, text in (("python", FAKE_PYTHON), ("pip", FAKE_PIP)):
+        (place.folder / "bin" / name).write_text(text)
+        (place.folder / "bin" / name).chmod(0o755)
+    del place.values["__healer_venv"]
+    before = place.environments
+    text = ROLE.partition("    - ansible")[0] % "monitor"
+    text += "".join(INSTALL % each for each in (
+        ("1.0.0", ""), ("1.0.1+g1a2b3c4", ""), ("1.0.1+g1a2b3c4", ""), ("1.0.0", UNPINNED), ("1.0.1", UNPINNED),
+    ))  # fmt: skip
+    done = place.play(text, healer_python=str(place.folder / "bin/python"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = [line.split("--root-user-action=ignore ")[1] for line in (place.folder / "asked").read_text().splitlines()]
+    rest = " ansible-core ansible-runner prometheus-client"
+    assert asked == [f"selfheal-cluster==1.0.0{rest}", f"selfheal-cluster==1.0.1{rest}", "x", "x"]
+    assert len(place.environments - before) == 4
+
+
+def test_a_wheelhouse_without_our_wheel_says_how_to_make_it(place: Place) -> None:
+    (place.folder / "wheels").mkdir()
+    done = place.play(ROLE % ("monitor", "install"), healer_wheelhouse=str(place.folder / "wheels"))
+    said = " ".join(done.stdout.split())
+    assert f"pip wheel --wheel-dir {place.folder}/wheels . ansible-core ansible-runner prometheus-client" in said, said
+
+
 @pytest.mark.parametrize("ran", [True, False])
 def test_a_removal_refuses_over_a_hold_with_the_healer_stopped_first_and_started_again(place: Place, ran: bool) -> None:
     if ran:
@@ -209,6 +264,131 @@ def test_a_removal_refuses_over_a_hold_with_the_healer_stopped_first_and_started
     assert place.runs is ran and (place.folder / "units/selfheal.service").exists()
     assert done.stdout.index("Let the healer begin nothing new") < done.stdout.index("Look for holds")
     assert place.log[0] == ("stop" if ran else "list-units")
+
+
+PLAY_HOSTS = re.compile(r"play #\d+ \([^\n]*\): ([^\t\n]+)\t.*?hosts \(\d+\):\n((?:      \S+\n?)*)", re.DOTALL)
+
+
+def hosts_of(place: Place, playbook: str, **extra: Any) -> dict[str, set[str]]:
+    """By play of a playbook: the hosts that it goes over."""
+    done = place.play(playbook, "--list-hosts", **extra)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name.strip(): set(hosts.split()) for name, hosts in PLAY_HOSTS.findall(done.stdout)}
+
+
+def retire(place: Place) -> None:
+    """A machine `old` that has left its layer and is still in the inventory."""
+    (place.folder / "farm/old.yml").write_text("retired: {hosts: {old: }}\n")
+
+
+def test_a_removal_goes_over_machines_that_have_left_their_layer(place: Place) -> None:
+    retire(place)
+    plays = hosts_of(place, "selfheal.cluster.remove")
+    assert plays["Look for held nodes"] == {"ei1", "ei2", "old"}
+    assert plays["Remove what is or ever was on nodes and balancers"] == {"ei1", "ei2", "old"}
+    (place.folder / "state/holds").mkdir(parents=True)
+    (place.folder / "state/holds/ei.json").write_text("{}")
+    done = place.play("selfheal.cluster.remove")
+    assert done.returncode != 0 and "These still hold a node: ei1, ei2, old" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked"), [(["ei1", "ei2"], {"old"}), (["ei2"], {"ei1", "old"}), (None, set[str]())]
+)
+def test_the_key_is_taken_from_who_is_no_node_any_more(
+    place: Place, targets: list[str] | None, asked: set[str]
+) -> None:
+    """The last play of the playbook; where nobody knows who is a node, nobody is shut out."""
+    retire(place)
+    del place.values["healer_targets"]
+    last = yaml.safe_load((ROOT / "playbooks/healer.yml").read_text())[-1]
+    known = {"healer_targets": targets} if targets else {"other": 1}
+    before = {"hosts": "monitor", "gather_facts": False, "tasks": [{"ansible.builtin.set_fact": known}]}
+    done = place.play(yaml.safe_dump([before, last]), healer_remote_user="nobody-of-this-name")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(re.findall(r"^(\S+) +: ok=", done.stdout, re.MULTILINE)) == {"monitor", *asked}, done.stdout
+
+
+THEIRS = [
+    "ssh-ed25519 AAAA3 a.person@desk",
+    "ssh-ed25519 AAAA4 selfheal@monitor2",
+    "ssh-ed25519 AAAA5 not-selfheal@monitor",
+    "# the next one is of selfheal@monitor",
+]
+
+
+@pytest.mark.parametrize("known", ["ssh-ed25519 AAAA1+/x selfheal@monitor", ""])
+@pytest.mark.parametrize("entrance", ["no_access", "absent_node"])
+def test_every_key_of_this_monitor_goes_and_nobody_elses(place: Place, entrance: str, known: str) -> None:
+    keys = place.folder / "home/.ssh/authorized_keys"
+    keys.parent.mkdir()
+    now = 'restrict,from="192.0.2.10" ssh-ed25519 AAAA1+/x a.new.comment'
+    before = "ssh-ed25519 AAAA0 selfheal@monitor"  # of a monitor that was made anew since
+    keys.write_text("\n".join([THEIRS[0], now, before, *THEIRS[1:], ""]))
+    values = {"__healer_remote_home": str(place.folder / "home"), "healer_user": "selfheal", "healer_public_key": known}
+    done = place.play(ROLE % ("ei1", entrance), **values)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert keys.read_text().splitlines() == ([THEIRS[0], *THEIRS[1:]] if known else [THEIRS[0], now, *THEIRS[1:]])
+    again = place.play(ROLE % ("ei1", entrance), **values)
+    assert again.returncode == 0 and "changed=0 " in again.stdout, again.stdout
+
+
+def test_a_machine_that_was_never_touched_stays_as_it_is(place: Place) -> None:
+    shutil.rmtree(place.folder / "etc")
+    done = place.play(ROLE % ("ei1", "absent_node"), healer_remote_user="nobody-of-this-name")
+    assert done.returncode == 0 and "changed=0 " in done.stdout, done.stdout + done.stderr
+
+
+def test_holds_epochs_and_settings_of_a_node_go(place: Place) -> None:
+    for name in ("state/holds", "state/epochs", "state/keepalived"):
+        (place.folder / name).mkdir(parents=True)
+    (place.folder / "state/epochs/ei.json").write_text("{}")
+    (place.folder / "etc/guard.json").write_text("{}")
+    done = place.play(ROLE % ("ei1", "absent_node"), healer_remote_user="nobody-of-this-name")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (place.folder / "state").exists() and not (place.folder / "etc").exists()
+
+
+def test_of_a_balancer_only_what_its_own_configuration_names_stays(place: Place) -> None:
+    state = place.folder / "state"
+    for name in ("holds", "epochs", "restarts", "keepalived"):
+        (state / name).mkdir(parents=True)
+    (state / "restarts/service.json").write_text("{}")
+    for name in ("lock", "haproxy.state", "keepalived/VI_ext"):
+        (state / name).write_text("0")
+    config = place.folder / "keepalived.conf"
+    config.write_text(f'vrrp_track_file hold {{\n  file "{state}/keepalived/VI_ext"\n}}\n')
+    values = {"healer_remote_user": "nobody-of-this-name", "__healer_node_configs": [str(config)]}
+    done = place.play(ROLE % ("ei1", "absent_node"), **values)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in state.iterdir()) == ["haproxy.state", "keepalived"]
+    assert f"{config} still names" in " ".join(done.stdout.split())
+
+
+def test_a_removal_takes_from_each_machine_what_is_there_and_touches_no_other(place: Place) -> None:
+    place.run()
+    (place.folder / "farm/more.yml").write_text("retired: {hosts: {old: , never: }}\n")
+    for name in ("ei1", "ei2", "old"):
+        for part in ("state/epochs", "etc", "ssh/.ssh", "run"):
+            (place.folder / name / part).mkdir(parents=True)
+        (place.folder / name / "ssh/.ssh/authorized_keys").write_text("ssh-ed25519 AAAA0 selfheal@monitor\n")
+    mine = {
+        "__healer_node_state": "state", "__healer_remote_home": "ssh", "__guard_run": ["run"],
+        "__guard_folders": ["lib"], "guard_nrpe_dir": "nrpe",
+    }  # fmt: skip
+    here = str(place.folder) + "/{{ inventory_hostname }}/"
+    values = {key: [here + one for one in of] if isinstance(of, list) else here + of for key, of in mine.items()}
+    settings = f"{place.folder}/{{{{ 'etc' if inventory_hostname == 'monitor' else inventory_hostname ~ '/etc' }}}}"
+    values |= {"__healer_settings": settings, "__guard_files": [], "healer_user": "selfheal"}
+    # The monitor's own part has a test of its own; here nobody has to become the healer's user.
+    (place.folder / "home/journal.db").unlink(missing_ok=True)
+    done = place.play("selfheal.cluster.remove", **values)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("ei1", "ei2", "old"):
+        assert sorted(path.name for path in (place.folder / name).iterdir()) == ["ssh"], name
+        assert (place.folder / name / "ssh/.ssh/authorized_keys").read_text() == ""
+    assert re.search(r"^never +: ok=\d+ +changed=0 ", done.stdout, re.MULTILINE), done.stdout
+    assert not place.runs and not (place.folder / "never").exists()
 
 
 def test_a_removal_refuses_under_a_heal_by_hand(place: Place) -> None:

@@ -4,103 +4,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from selfheal_cluster.healer import config
-from tests.integration.conftest import Lab
 from tests.integration.nagios_fixture import RealNagios, host_object, service_object, wait_for
 
-ROOT = Path(__file__).resolve().parents[3]
-ROLE = ROOT / "roles/healer"
-PLAY = """
-- hosts: monitor
-  connection: local
-  gather_facts: false
-  tasks:
-    - ansible.builtin.set_fact:
-        healer_targets: [extlb1, ei1]
-        check: "{{ hostvars | selfheal.cluster.effective_policies(groups) }}"
-    - ansible.builtin.set_fact: {healer_host_key: {content: "{{ item.key | b64encode }}"}}
-      delegate_to: "{{ item.host }}"
-      delegate_facts: true
-      loop: "{{ keys }}"
-    - ansible.builtin.include_role: {name: selfheal.cluster.healer, tasks_from: inventory}
-    - ansible.builtin.include_role: {name: selfheal.cluster.healer, tasks_from: objects, public: true}
-    - ansible.builtin.template:
-        src: "{{ role }}/templates/{{ item }}.j2"
-        dest: "{{ __healer_settings }}/{{ item }}"
-        mode: "0644"
-      loop: [healer.json, ansible.cfg, selfheal.service, selfheal-heal@.service, sudoers, selfheal.sh]
-    - ansible.builtin.copy:
-        content: "{{ {'policies': check, 'lines': healer_nagios_lines} | to_json }}"
-        dest: "{{ __healer_settings }}/seen.json"
-        mode: "0644"
-"""
-LINE = re.compile(r"^(\S+)\s+: .*changed=(\d+)", re.MULTILINE)
-
-
-class Written:
-    """The role's files in a folder, and the way to write them again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.inventory = folder / "farm"
-        shutil.copytree(ROOT / "lab/inventory", self.inventory)
-        self.settings = folder / "etc"
-        self.settings.mkdir()
-        (self.settings / "inventory").mkdir()
-        (folder / "play.yml").write_text(PLAY)
-        (folder / "main.cfg").write_text("log_file=x\n")
-        self.extra: dict[str, Any] = {
-            "role": str(ROLE), "keys": [], "healer_user": "root", "healer_home": str(folder / "home"),
-            "healer_inventory": str(self.inventory), "healer_spool": str(folder / "spool"),
-            "healer_nagios_config": str(folder / "main.cfg"),
-            "healer_nagios_objects": str(self.settings / "nagios.cfg"), "healer_nagios_plugins": str(folder),
-            "healer_nagios_contact_groups": ["nobody"], "healer_nagios_nodes": ["ei1"],
-            "healer_nagios_freshness_seconds": 2, "__healer_settings": str(self.settings),
-            "__healer_event": str(ROLE / "files/selfheal-event"),
-            "ansible_python_interpreter": sys.executable,
-        }  # fmt: skip
-
-    def write(self, **extra: Any) -> int:
-        """Run the role's tasks; how many of them changed something."""
-        values = self.folder / "values.json"
-        values.write_text(json.dumps({**self.extra, **extra}))
-        tool, settings = Path(sys.executable).with_name("ansible-playbook"), str(ROOT / "lab/ansible.cfg")
-        done = subprocess.run(
-            [tool, "-i", self.inventory, self.folder / "play.yml", "-e", f"@{values}"],
-            env={**os.environ, "ANSIBLE_CONFIG": settings, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".dev")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return int(dict(LINE.findall(done.stdout))["monitor"])
-
-    def text(self, name: str) -> str:
-        """One written file."""
-        return (self.settings / name).read_text()
-
-    def known_hosts(self) -> dict[str, str]:
-        """Key by the names of a machine."""
-        lines = [line for line in self.text("known_hosts").splitlines() if not line.startswith("#")]
-        return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in lines}
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    made = Written(tmp_path_factory.mktemp("role"))
-    made.write(keys=[{"host": "extlb1", "key": "ssh-ed25519 AAAA1 root@extlb1\n"}])
-    return made
+from .conftest import Written
 
 
 def test_another_run_follows_the_inventory_and_keeps_the_host_keys_of_those_not_asked(written: Written) -> None:
@@ -133,6 +50,42 @@ def test_the_monitor_reaches_itself_without_ssh(written: Written) -> None:
     assert "ansible_connection" not in found["ei1"] and "ansible_become" not in found["ei1"]
 
 
+TOLD = "define service {\n    host_name  monitor\n    service_description  selfheal: ei1\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "beside", "nodes"),
+    [
+        ("", "", {"ei1", "ei2", "ei3", "extlb1", "extlb2"}),
+        ("cfg_file=selfheal.cfg\n", TOLD, set()),
+        (" cfg_file = {folder}/selfheal.cfg \n", TOLD, set()),
+        ("#cfg_file=selfheal.cfg\ncfg_file={folder}/myselfheal.cfg\n", TOLD, {"ei1", "ei2", "ei3", "extlb1", "extlb2"}),
+        ("cfg_file=selfheal.cfg\n", TOLD.replace("selfheal: ei1", "memory"), {"ei1", "ei2", "ei3", "extlb1", "extlb2"}),
+        ("cfg_file=selfheal.cfg\n", "", {"ei1", "ei2", "ei3", "extlb1", "extlb2"}),
+    ],
+    ids=["a Nagios of one's own", "nagios_server", "by its whole name", "not read", "without told", "no file"],
+)
+def test_every_node_has_its_passive_service_once(tmp_path: Path, main: str, beside: str, nodes: set[str]) -> None:
+    """A result for a service that is not there is dropped by Nagios, and nobody is paged."""
+    made = Written(tmp_path)
+    (tmp_path / "main.cfg").write_text(main.format(folder=tmp_path))
+    if beside:
+        (tmp_path / "selfheal.cfg").write_text(beside)
+    made.write(without="healer_nagios_nodes")
+    assert set(re.findall(r"service_description +selfheal: (\S+)", made.text("nagios.cfg"))) == nodes
+
+
+def test_before_nagios_server_its_services_are_left_to_it(tmp_path: Path) -> None:
+    made = Written(tmp_path)
+    made.extra["__healer_event"] = str(tmp_path / "selfheal-event")
+    for told, nodes in ((True, 0), (False, 5)):
+        (made.settings / "nagios.cfg").unlink(missing_ok=True)
+        made.write(without="healer_nagios_nodes", entrance="hook", nagios_server_told=told)
+        assert made.text("nagios.cfg").count("selfheal: ") == nodes
+    made.write(without="healer_nagios_nodes")
+    assert made.text("nagios.cfg").count("selfheal: ") == 5, "nobody has written them"
+
+
 def test_the_policies_are_those_of_the_layers(written: Written) -> None:
     policies = json.loads(written.text("seen.json"))["policies"]
     assert set(policies) == {"ei", "extlb"}
@@ -141,6 +94,7 @@ def test_the_policies_are_those_of_the_layers(written: Written) -> None:
 
 def test_the_healer_takes_its_settings(written: Written) -> None:
     read = config.load(str(written.settings / "healer.json"))
+    assert 3 * read.heartbeat_seconds == pytest.approx(written.extra["healer_nagios_freshness_seconds"])
     assert read.monitor_host == "monitor" and read.poll_seconds == 4
     assert read.nagios["url"] == "http://10.213.77.10/nagios4/cgi-bin"
     assert read.nagios["config_file"] == str(written.folder / "main.cfg")
@@ -183,30 +137,6 @@ def rule(written: Written) -> Callable[[str], bool]:
 )
 def test_sudo_starts_heals_and_nothing_else(written: Written, arguments: str, allowed: bool) -> None:
     assert rule(written)(arguments) is allowed
-
-
-def on_monitor(lab: Lab, text: str, script: str) -> str:
-    """Run a script on the lab's monitor with this text in the file $FILE; what it said, if it did not like it."""
-    packed = base64.b64encode(text.encode()).decode()
-    done = lab.on("monitor", f"FILE=$(mktemp -d)/unit; echo {packed} | base64 -d > $FILE; {script}")
-    return "" if done.returncode == 0 else done.stdout + done.stderr
-
-
-@pytest.mark.lab
-def test_sudo_can_read_the_rule(lab: Lab, written: Written) -> None:
-    assert on_monitor(lab, written.text("sudoers"), "visudo -cf $FILE") == ""
-    assert on_monitor(lab, "selfheal ALL=(root) NOPASSWD: [", "visudo -cf $FILE") != ""
-
-
-@pytest.mark.lab
-@pytest.mark.parametrize("unit", ["selfheal.service", "selfheal-heal@.service"])
-def test_systemd_understands_the_units(lab: Lab, written: Written, unit: str) -> None:
-    # The program itself is not on this machine.
-    text = written.text(unit).replace("/opt/selfheal/venv/bin/python", "/usr/bin/python3")
-    name = unit.replace("@.", "@ei1-20261125-023000-1a2b-1.")
-    script = f"mv $FILE $(dirname $FILE)/{name} && cd $(dirname $FILE) && systemd-analyze verify --man=no ./{name}"
-    assert on_monitor(lab, text, script) == ""
-    assert on_monitor(lab, text.replace("ExecStart=", "ExecStart=no/such/"), script) != ""
 
 
 def test_heals_can_gain_no_rights_and_the_healer_can(written: Written) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
+from tests.integration.conftest import Lab as OneLab
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL_NAME = "shtest"
@@ -129,8 +130,7 @@ class Farm:
 
 
 @pytest.fixture(scope="module")
-def farm() -> Farm:
-    """The lab named by LAB_NAME, brought up (which changes nothing when it is); left up for the next test."""
-    done = subprocess.run([str(ROOT / "lab/up")], cwd=ROOT, text=True, capture_output=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+def farm(lab: OneLab) -> Farm:
+    """The lab of all tests, as `lab/up` brought it up."""
+    assert lab.state.exists()
     return Farm(Lab.from_env())

@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 from lab.machines import Lab, wait_until
+from tests.integration.conftest import PAIR, holders
+from tests.integration.conftest import VIP as ADDRESS
 
 from .conftest import ROOT, Farm
 
 pytestmark = pytest.mark.lab
-ADDRESS = "10.213.77.100"
-PAIR = ("extlb1", "extlb2")
 POOL = ("ei1", "ei2", "ei3")
 
 
@@ -28,18 +28,13 @@ def get(url: str) -> tuple[int, str, dict[str, str]]:
         return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
 
 
-def holders(lab: Lab) -> list[str]:
-    show = ["ip", "-4", "addr", "show", "dev", "eth0"]
-    return [node for node in PAIR if f"{ADDRESS}/" in lab.exec(node, show).stdout]
-
-
 def read_file(lab: Lab, node: str, path: str) -> str:
     return lab.exec(node, ["cat", path]).stdout
 
 
 @pytest.fixture
 def at_home(farm: Farm) -> Iterator[Lab]:
-    assert wait_until(lambda: holders(farm.lab) == ["extlb1"], 30, pause=0.2)
+    assert wait_until(lambda: holders() == ["extlb1"], 30, pause=0.2)
     yield farm.lab
 
 

@@ -43,9 +43,9 @@ def playbook(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("check", [[], ["--check"]], ids=["again", "check mode"])
-def test_another_run_changes_nothing(lab: Lab, playbook: str, check: list[str]) -> None:
-    done = lab.playbook(playbook, *check)
+def test_check_mode_would_change_nothing(lab: Lab, playbook: str) -> None:
+    """That another run changes nothing is seen in tests/integration/lab/test_farm.py, on all machines."""
+    done = lab.playbook(playbook, "--check")
     assert done.returncode == 0, done.stdout + done.stderr
     assert changes(done.stdout) == {"ei1": 0, "monitor": 0}, done.stdout
 
@@ -55,12 +55,9 @@ def test_a_refused_configuration_leaves_the_old_one_running(lab: Lab, playbook: 
     before = lab.on("monitor", look).stdout
     periods = json.dumps({"nagios_server_check_periods": {"low": "never", "normal": "24x7", "high": "24x7"}})
     done = lab.playbook(playbook, "-e", periods)
-    try:
-        assert done.returncode != 0
-        assert "Failed to locate check_period" in done.stdout
-        assert lab.on("monitor", look).stdout == before
-    finally:
-        assert lab.playbook(playbook).returncode == 0
+    assert done.returncode != 0
+    assert "Failed to locate check_period" in done.stdout
+    assert lab.on("monitor", look).stdout == before
 
 
 def test_nobody_reads_without_a_password(lab: Lab) -> None:
@@ -71,7 +68,7 @@ def test_nobody_reads_without_a_password(lab: Lab) -> None:
 
 
 def test_every_node_is_watched(lab: Lab) -> None:
-    password = lab.on("monitor", "cat /etc/selfheal/nagios.password").stdout.split()[-1]
+    password = lab.on("monitor", "cat /etc/selfheal/nagios.password").stdout.strip()
     client = NagiosClient(URL, "selfheal", password, status_update_interval=1, use_proxy=False)
     services = client.services().require()
     for node in ("extlb1", "extlb2", "ei1", "ei2", "ei3"):

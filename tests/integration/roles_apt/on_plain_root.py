@@ -114,7 +114,8 @@ def prove(role: str, farm: Machines) -> None:
         checks = (farm.up("ei1") / "etc/nagios/nrpe.d/selfheal_agent.cfg").read_text()
         commands = dict(re.findall(r"^command\[(\w+)\]=(.*)$", checks, re.MULTILINE))
         assert {"check_memory", "check_cpu", "check_load", "check_disk_root"} <= set(commands)
-        (farm.up("ei1") / "var/lib/ei").mkdir()  # a partition of the sample inventory
+        for partition in ("var/lib/ei", "var/log/ei"):  # of the sample inventory
+            (farm.up("ei1") / partition).mkdir()
         for check, line in commands.items():
             said = farm.on("ei1", *shlex.split(line))
             assert said.returncode in (0, 1, 2) and "|" in said.stdout, f"{check} gives no numbers: {said.stdout}"

@@ -106,13 +106,3 @@ def test_on_this_machine_it_reads_and_changes_nothing(tmp_path: Path, words: tup
     assert "these have the same machine-id" in lines
     assert "never healed" in lines
     assert "blocks lb1: its socket /run/haproxy/admin.sock gives no admin rights" in lines
-
-
-@pytest.mark.lab
-def test_on_the_lab_nothing_is_missing(lab: Any) -> None:
-    done = lab.run(str(BIN / "selfheal"), "survey", "--json", "-i", "lab/inventory")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout)
-    assert [one for one in said(found) if not one.startswith("note")] == []
-    assert {node["node"] for node in found["nodes"]} == {"extlb1", "extlb2", "ei1", "ei2", "ei3"}
-    assert next(layer for layer in found["layers"] if layer["layer"] == "extlb")["holders"] == ["extlb1"]

@@ -105,7 +105,7 @@ Spoil = Callable[[dict[str, Any], Facts], object]
         ),
         ("restarts by a heal of a node that nobody broke", lambda report, _: report["incidents"][1].update(restarts=0)),
         ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(failed_new=2)),
-        ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"][1].update(gap=0.101)),
+        ("gap of a move", lambda report, _: report["incidents"][-1]["moves"][1].update(gap=0.101)),
         ("moves of the virtual IP", lambda report, _: report["incidents"][-1]["moves"].pop()),
         (
             "command to traffic safe: memory",

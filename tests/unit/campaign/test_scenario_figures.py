@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab.judge.records import ProbeSeen
-from tests.campaign.scenario_figures import bars, completing, for_seconds, heals
+from tests.campaign.scenario_figures import bars, completing, for_seconds, heals, unmeasured
 from tests.campaign.scenarios import report
 from tests.unit.campaign.scenario_story import FARM, SCENARIOS, Story
 
@@ -72,6 +73,27 @@ def test_a_heal_that_was_never_safe_has_no_figure_and_one_that_did_not_end_has_n
     assert heals(made.scenario, made.record(), FARM, 1) == []
 
 
+def test_a_heal_without_a_row_of_figures_is_told() -> None:
+    made = story()
+    rows = heals(made.scenario, made.record(), FARM, 1)
+    assert unmeasured(made.scenario, made.record(), rows) == []
+    without = replace(made.record(), marks=[])  # the judge lost the mark of the injection
+    assert heals(made.scenario, without, FARM, 1) == []
+    assert [text.partition(":")[0] for text in unmeasured(made.scenario, without, [])] == ["ei1"]
+    made.journal["incidents"].clear()
+    assert unmeasured(made.scenario, made.record(), []) != []
+
+
+def test_who_may_recover_needs_figures_only_if_it_was_healed() -> None:
+    made = Story(SCENARIOS["member-cut-and-back"])
+    made.incident("ei1", "recovered")
+    assert unmeasured(made.scenario, made.record(), []) == []
+    made.incident("ei1", "healed", 1060, 1090)
+    assert unmeasured(made.scenario, made.record(), []) != []
+    quiet = Story(SCENARIOS["cpu-burst"])
+    assert unmeasured(quiet.scenario, quiet.record(), []) == []
+
+
 def test_two_that_are_ill_at_once_have_their_own_figures() -> None:
     made = Story(SCENARIOS["two-members-ill"])
     made.healed("ei1", 1014)
@@ -120,6 +142,16 @@ SAFE, WHOLE = "check result completing the gauge to traffic safe", "first bad re
 )
 def test_each_bar_can_be_missed(extra: list[dict[str, Any]], what: list[str]) -> None:
     assert [bar.what for bar in bars([*(played() for _ in range(19)), *extra]) if not bar.ok] == what
+
+
+def test_in_a_whole_run_a_figure_that_nothing_gave_is_a_bar_that_was_missed() -> None:
+    for one in (played(heals=[]), played(heal={"untimed": "it waits"})):
+        assert [bar.what for bar in bars([one]) if not bar.ok] == []
+        missed = [bar for bar in bars([one], whole=True) if not bar.ok]
+        assert [bar.what for bar in missed] == [SAFE, WHOLE]
+        assert all("nothing" in bar.measured for bar in missed)
+    assert all(bar.ok for bar in bars([played()], whole=True))
+    assert [bar.what for bar in bars([played(heal={"restarts": 0})], whole=True) if not bar.ok] == [WHOLE]
 
 
 def test_nothing_played_is_not_well() -> None:

@@ -13,7 +13,8 @@ import yaml
 
 from lab.faults import FAULTS
 from tests.campaign.__main__ import main as campaign
-from tests.campaign.scenario_model import JITTER_SECONDS, ScenarioError, cast, read_all
+from tests.campaign.scenario_figures import for_seconds
+from tests.campaign.scenario_model import JITTER_SECONDS, NUMBERS_OF, PHASES, ScenarioError, cast, read_all
 from tests.campaign.scenarios import FOLDER, chosen, load, main
 from tests.unit.campaign.scenario_story import FARM, MEMBERS
 
@@ -29,7 +30,8 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "active-frozen-then-thawed": {"active": ("healed", "recovered")},
     "standby-ill": {"standby": ("healed",)},
     "member-cut-and-back": {"ei1": ("healed", "recovered")},
-    "disk-full": {"ei1": ("relieved", "human_called")},
+    "disk-full": {"ei1": ("human_called",)},
+    "disk-full-relieved": {"ei1": ("relieved",)},
     "ill-beside-maintenance": {"ei1": ("human_called",)},
     "load-peak": dict.fromkeys(MEMBERS, ("nothing",)),
     "cpu-burst": {"ei2": ("nothing",)},
@@ -43,6 +45,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "monitor-rebooted-during-heal": {"ei1": ("healed",)},
     "healer-killed-at-each-phase": {"ei1": ("healed",)},
     "healer-restarted-at-each-phase": {"ei1": ("healed",)},
+    "healer-oom-at-each-phase": {"ei1": ("healed",)},
 }
 
 
@@ -52,7 +55,9 @@ def test_every_row_of_the_issue_is_a_file_with_its_outcome() -> None:
 
 def test_every_fault_of_the_lab_is_in_a_scenario() -> None:
     used = {step.fault for one in load() for step in one.steps if step.fault}
-    assert used == set(FAULTS)
+    # What no heal cures has no end under the lab's limits, which let it be tried again at once; tests/integration/heal
+    # plays it by hand.
+    assert used == set(FAULTS) - {"memory_elsewhere"}
 
 
 def test_the_address_stays_unless_its_holder_is_ill_and_nothing_ill_is_restarted_that_must_not_be() -> None:
@@ -60,10 +65,24 @@ def test_the_address_stays_unless_its_holder_is_ill_and_nothing_ill_is_restarted
         breaks_active = any(step.do == "break" and step.target == "active" for step in one.steps)
         assert one.address == ("must" if breaks_active else "must_not"), one.name
     by_name = {one.name: one for one in load()}
-    assert by_name["disk-full"].nodes["ei1"].restarts == (0, 0)
+    assert all(by_name[name].nodes["ei1"].restarts == (0, 0) for name in ("disk-full", "disk-full-relieved"))
+    assert by_name["disk-full"].nodes["ei1"].reasons == ("wrong_kind",)
     assert by_name["ill-beside-maintenance"].nodes["ei1"].held == "must_not"
     assert by_name["two-members-ill"].one_after_other == ("ei1", "ei2")
     assert all(by_name[name].nodes["ei1"].human == "must" for name in ("ill-beside-maintenance", "member-cut-and-back"))
+
+
+def test_a_step_may_give_what_its_fault_takes() -> None:
+    taken = {name: fault.options for name, fault in FAULTS.items() if fault.options}
+    assert taken == {name: keys for name, keys in NUMBERS_OF.items() if name != "downtime"}
+    by_name = {one.name: one for one in load()}
+    peak, operator = by_name["load-peak"], by_name["operator-restart"]
+    assert peak.steps[0].options == {"seconds": 100.0, "burn_ms": 100.0}
+    assert operator.steps[0].options == {"seconds": 40.0}
+    # No load and no restart that Nagios does not see: then nothing was tried.
+    assert all(want.seen == "must" for one in (peak, operator) for want in one.nodes.values())
+    assert peak.nodes["ei1"].reasons == ("layer_load",) and operator.nodes["ei3"].reasons == ("downtime",)
+    assert peak.steps[0].options["seconds"] > 2 * for_seconds("load")
 
 
 def good() -> dict[str, Any]:
@@ -123,6 +142,9 @@ def node(value: dict[str, Any]) -> dict[str, Any]:
         (lambda v: v["steps"].append({"at": 70, "restart": "ei1"}), "there are: nagios, healer"),
         (lambda v: v["steps"].append({"at": 70, "mend": "ei1", "node": "ei1"}), "write mend: ei1"),
         (lambda v: v["steps"].append({"at": 70, "mend": "ei1", "seconds": 5}), "seconds belongs to downtime"),
+        (lambda v: v["steps"][0].update(seconds=5), "seconds belongs to downtime, load_peak, operator_restart, not to"),
+        (lambda v: v["steps"].append({"at": 70, "downtime": "ei1", "burn_ms": 5}), "burn_ms belongs to load_peak, not"),
+        (lambda v: v["steps"].append({"at": 70, "downtime": "ei1", "seconds": 0}), "must be a number from 1 to 3600"),
         (lambda v: v["steps"][0].update({"break": "memroy"}), "no fault 'memroy'; there are: memory, hung"),
         (lambda v: v["steps"][0].pop("node"), "steps[0].node: no node None; there are: ei1"),
         (lambda v: v["steps"].append({"after": {"node": "ei1", "phase": "heal"}, "kill": "healer"}), "no phase 'heal'"),
@@ -205,6 +227,12 @@ def test_a_step_during_a_heal_follows_its_node() -> None:
         one = cast(during, seed, FARM.layers, FARM.kinds, "extlb1")
         assert one.steps[0].target == one.steps[1].heal_of
         assert one.steps[1].target == "healer"
+
+
+@pytest.mark.parametrize(("word", "do"), [("killed", "kill"), ("restarted", "restart"), ("oom", "oom")])
+def test_the_healer_ends_at_every_phase(word: str, do: str) -> None:
+    one = next(one for one in load() if one.name == f"healer-{word}-at-each-phase")
+    assert [(step.do, step.target, step.phase) for step in one.steps[1:]] == [(do, "healer", name) for name in PHASES]
 
 
 def test_the_command_line_names_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
-from lab.machines import Lab, LabError
+from lab.machines import Lab, LabError, wait_until
 from lab.runs import SEPARATOR, runs_from
 from tests.campaign.driver import ROOT
 from tests.campaign.scenario_model import ON_MONITOR, ON_NODES, Step
-from tests.campaign.scenario_monitor import BESIDE, Hands, Monitor, merged, parsed
+from tests.campaign.scenario_monitor import BESIDE, OOM, Hands, Monitor, merged, parsed
 from tests.campaign.scenario_play import due, reached
 from tests.unit.campaign.scenario_story import BEGIN, FARM, SCENARIOS
 
@@ -39,7 +39,7 @@ def incident(
         ("memory-on-a-member", [incident(node="ei2")], [], ["ei1"]),
         ("disk-full", [incident("open", "")], [], ["ei1"]),
         ("disk-full", [incident("open", "")], ["ei1"], []),
-        ("disk-full", [incident(outcome="relieved")], [], []),
+        ("disk-full", [incident(outcome="healed")], [], ["ei1"]),
         ("member-cut-and-back", [incident(outcome="recovered")], [], []),
         ("load-peak", [], [], []),
     ],
@@ -184,6 +184,7 @@ def test_there_is_a_hand_for_every_word_of_a_step() -> None:
         (Step("restart", "nagios"), ["monitor: systemctl restart nagios4.service"], []),
         (Step("restart", "healer"), ["monitor: systemctl restart selfheal.service"], []),
         (Step("kill", "healer"), ["monitor: systemctl kill --signal=KILL selfheal.service"], []),
+        (Step("oom", "healer"), ["monitor: selfheal.service"], []),
     ],
 )
 def test_what_the_hands_do(step: Step, does: list[str], marks: list[tuple[str, str]]) -> None:
@@ -193,6 +194,49 @@ def test_what_the_hands_do(step: Step, does: list[str], marks: list[tuple[str, s
     assert [line.split(": ")[0] + ": " + " ".join(line.split()[-len(want.split()[1:]) :])
             for line, want in zip(lab.done, does, strict=True)] == does  # fmt: skip
     assert driver.marks == marks
+
+
+KERNEL = ("memory.usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control")
+UNIFIED = ("memory.current", "memory.max", "memory.events")
+
+
+@pytest.mark.parametrize(("below", "names"), [("memory", KERNEL), ("", UNIFIED)])
+@pytest.mark.parametrize("victim", ["healer", "another", "nobody"])
+def test_the_kernel_kills_a_healer_that_has_no_memory_and_gives_it_back(
+    tmp_path: Path, below: str, names: tuple[str, str, str], victim: str
+) -> None:
+    """The files of a control group, and a kernel that looks at the limit: both versions, and a kill of someone else."""
+    group = tmp_path / below / "system.slice/selfheal.service"
+    group.mkdir(parents=True)
+    usage, limit, events = (group / name for name in names)
+    usage.write_text("50000000\n")
+    limit.write_text("402653184\n")
+    events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n")
+    healer = subprocess.Popen(["sleep", "60"])
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    shown = f"MainPID={healer.pid}\nControlGroup=/system.slice/selfheal.service"
+    (tools / "systemctl").write_text(f"#!/bin/sh\necho '{shown}'\n")
+    (tools / "systemctl").chmod(0o755)
+    script = OOM if victim == "healer" else OOM.replace("SECONDS = 20", "SECONDS = 3")
+    words = [sys.executable, "-c", script, str(tmp_path), "selfheal.service"]
+    hog = subprocess.Popen(words, env={"PATH": f"{tools}:/usr/bin:/bin"}, stderr=subprocess.PIPE, text=True)
+    try:
+        if victim != "nobody":
+            assert wait_until(lambda: limit.read_text().strip() not in ("", "402653184"), 20)
+            assert 50000000 < int(limit.read_text()) < 60000000
+            assert Path(f"/proc/{healer.pid}/oom_score_adj").read_text() == "1000\n"
+            assert (group / "cgroup.procs").read_text() == f"{hog.pid}\n"
+            events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
+        if victim == "healer":
+            healer.kill()
+            healer.wait()
+        said = hog.communicate(timeout=30)[1]
+    finally:
+        healer.kill()
+        healer.wait()
+    assert limit.read_text().strip() == "402653184"
+    assert (hog.returncode, "was not killed" in said) == ((0, False) if victim == "healer" else (1, True)), said
 
 
 def test_a_downtime_by_a_human_is_on_host_and_services() -> None:

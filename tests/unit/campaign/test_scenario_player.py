@@ -210,6 +210,13 @@ def test_a_journal_that_cannot_be_read_fails_the_scenario(stage: Any) -> None:
     assert any("the journal could not be read" in text for text in row["failures"])
 
 
+def test_a_heal_without_figures_fails_the_scenario(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenario_play, "heals", lambda *_: [])
+    player, fake = stage(memory())
+    fake.runs_seen = [{"node": "ei1", "phase": "soak", "outcome": "healed"}]
+    assert [text for text in player.play(memory().scenario, 1)["failures"] if "has no figures of a heal" in text]
+
+
 def test_a_farm_that_is_not_at_rest_is_not_played_on(stage: Any) -> None:
     player, fake = stage(memory())
     fake.rest_after = END

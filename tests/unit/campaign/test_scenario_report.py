@@ -29,6 +29,7 @@ class FakePlayer:
     wrong: dict[str, list[str]]
     played: list[tuple[str, int]]
     breaks: Exception | None
+    heals = (HEAL,)
 
     def __init__(self, lab: object, out: Path) -> None:
         self.out = out
@@ -44,7 +45,7 @@ class FakePlayer:
             "failures": self.wrong.get(scenario.name, []),
             "harm": [],
             "seconds": 60.0,
-            "heals": [HEAL],
+            "heals": self.heals,
         }
 
 
@@ -111,6 +112,14 @@ def test_a_player_that_breaks_down_fails_its_scenario_and_goes_on_with_the_next(
     assert [one["failures"] for one in made["scenarios"]] == [[f"was not played to its end: {error}"]] * 2
 
 
+@pytest.mark.parametrize(("argv", "code"), [([], 1), (["--only", "cpu-burst"], 0), (["--short"], 0)])
+def test_a_run_of_all_scenarios_needs_all_figures(
+    stage: dict[str, Any], monkeypatch: pytest.MonkeyPatch, argv: list[str], code: int
+) -> None:
+    monkeypatch.setattr(FakePlayer, "heals", ())
+    assert scenarios.main([*argv, "--seeds", "1"]) == code
+
+
 def test_a_lab_that_does_not_start_is_exit_code_two_and_it_goes(
     stage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,10 +158,11 @@ def test_a_monitor_reboots_when_its_first_process_is_another_one(monkeypatch: py
 
 
 def test_break_and_mend_are_the_labs_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[tuple[str, ...]] = []
+    done: list[tuple[Any, ...]] = []
     monkeypatch.setattr(faults, "mend_node", lambda lab, node: done.append((node,)))
-    monkeypatch.setattr(faults, "break_node", lambda lab, node, fault: done.append((node, fault)))
+    monkeypatch.setattr(faults, "break_node", lambda lab, *args, **given: done.append((*args, *given.items())))
     hands = Hands(Driver(paper()))  # type: ignore[arg-type]  # a fake that has what is used
     hands.do(Step("break", "ei1", "memory"))
+    hands.do(Step("break", "ei1", "load_peak", options={"seconds": 90.0}))
     hands.do(Step("mend", "ei1"))
-    assert done == [("ei1", "memory"), ("ei1",)]
+    assert done == [("ei1", "memory"), ("ei1", "load_peak", ("seconds", 90.0)), ("ei1",)]

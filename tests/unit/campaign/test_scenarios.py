@@ -47,7 +47,10 @@ def wrong() -> Story:
 
 def operator() -> Story:
     story = Story(SCENARIOS["operator-restart"])
-    story.started.append(("ei3", 1005.0))
+    story.ill("ei3", service="http")
+    story.started.append(("ei3", 1045.0))
+    story.incident("ei3", "recovered", closed=1060)
+    story.refused("ei3", "downtime")
     return story
 
 
@@ -57,6 +60,16 @@ def disk() -> Story:
     story.incident("ei1", "", closed=None)
     story.refused("ei1", "wrong_kind")
     story.calls("ei1")
+    return story
+
+
+def relieved() -> Story:
+    story = Story(SCENARIOS["disk-full-relieved"])
+    story.ill("ei1", service="disk /var/log/ei")
+    story.incident("ei1", "healed")
+    story.attempt("ei1", "healed")
+    story.journal["attempts"][0]["rung"] = "relief"
+    story.out.append(("ei1", "MAINT", 1017, 1036))
     return story
 
 
@@ -126,7 +139,7 @@ def frozen() -> Story:
 
 
 STORIES: list[Callable[[], Story]] = [
-    memory, load_peak, nrpe, wrong, operator, disk, beside, cut, left, two, pair, standby, frozen,
+    memory, load_peak, nrpe, wrong, operator, disk, relieved, beside, cut, left, two, pair, standby, frozen,
 ]  # fmt: skip
 
 
@@ -178,6 +191,8 @@ def tried(story: Story, **values: Any) -> object:
         (load_peak, lambda s: s.out.append(("ei3", "MAINT", 1020, 1030)), "ei3: was held out of traffic"),
         (load_peak, lambda s: s.calls("ei3", over=1040), "ei3: a human was called"),
         (load_peak, lambda s: s.journal["decisions"].pop(), "ei3: the journal has no reason of layer_load"),
+        (load_peak, lambda s: s.journal["decisions"][0].update(reasons=["suspect_only"]), "ei1: the journal has no re"),
+        (load_peak, lambda s: s.probes.clear(), "ei1: Nagios never showed it ill, so nothing was tried"),
         (load_peak, lambda s: s.out.append(("ei3", "DOWN", 1150, END + 1)), "ei3: does not serve at the end"),
         (nrpe, lambda s: s.out.append(("ei1", "DOWN", 1030, 1040)), "ei1: was out of traffic"),
         (nrpe, lambda s: s.journal["alerts"][0].update(outcome="recovered", reason=""), "it has: recovered"),
@@ -185,12 +200,20 @@ def tried(story: Story, **values: Any) -> object:
         (nrpe, lambda s: s.journal["alerts"][0].update(host="ei2"), "no reason of unknown_reading; it has: none"),
         (wrong, lambda s: s.journal["alerts"].clear(), "ei2: the journal has no reason of not_ill, recovered"),
         (wrong, lambda s: s.attempt("ei2", "healed"), "ei2: 1 heals began, and none should have"),
-        (operator, lambda s: s.started.append(("ei3", 1040.0)), "was restarted 2 times, not 1"),
-        (operator, lambda s: s.ill("ei3"), "the journal has no reason of downtime"),  # seen, so it must be written
+        (operator, lambda s: s.started.append(("ei3", 1080.0)), "was restarted 2 times, not 1"),
+        (operator, lambda s: s.journal["decisions"].clear(), "has no reason of downtime; it has: recovered"),
+        (operator, lambda s: s.probes.clear(), "ei3: Nagios never showed it ill, so nothing was tried"),
         # a human is called
         (disk, lambda s: s.probes.pop(), "ei1: no human was called"),
         (disk, lambda s: s.started.append(("ei1", 1040.0)), "was restarted 1 times, not 0"),
         (disk, lambda s: s.attempt("ei1", "undone"), "1 heals began, and none should have"),
+        (disk, lambda s: s.journal["decisions"].clear(), "the journal has no reason of wrong_kind"),
+        # relieved
+        (relieved, lambda s: s.started.append(("ei1", 1022.0)), "was restarted 1 times, not 0"),
+        (relieved, lambda s: s.calls("ei1", over=1050), "ei1: a human was called"),
+        (relieved, lambda s: s.out.clear(), "was never held out of traffic"),
+        (relieved, lambda s: closed(s, outcome="recovered"), "0 incidents ended relieved, not 1"),
+        (relieved, lambda s: tried(s, rung="service"), "its rungs were service, not relief"),
         (beside, lambda s: s.out.append(("ei1", "MAINT", 1060, 1070)), "ei1: was held out of traffic"),
         (beside, lambda s: s.probes.pop(), "ei1: no human was called"),
         (beside, lambda s: s.journal["decisions"].clear(), "the journal has no reason of below_minimum"),
@@ -224,6 +247,8 @@ def tried(story: Story, **values: Any) -> object:
         (frozen, lambda s: s.holders.insert(2, (1094.0, "extlb1")), "moved back to extlb1 before it was proven"),
         (frozen, lambda s: [s.probes.pop(), s.probes.pop()], "extlb1: no human was called"),
         (frozen, lambda s: s.probes.pop(), "extlb1: a human is still called at the end"),
+        (frozen, lambda s: s.calls("extlb1", 1040, over=1060), "extlb1: no human was being called when it was mended"),
+        (frozen, lambda s: [s.probes.pop(-2), s.calls("extlb1", 1100)], "no human was being called when it was mended"),
     ],
 )  # fmt: skip
 def test_each_expectation_can_fail(story: Callable[[], Story], spoil: Spoil, said: str) -> None:

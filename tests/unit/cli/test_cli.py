@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._run_live import read_result
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey import survey
+from selfheal_cluster import show
 from tests.unit.cli.conftest import Ansible, Said
 from tests.unit.survey.farm import farm, planner
 
@@ -206,17 +207,43 @@ def test_lines_to_copy_are_never_wrapped(selfheal: Call, ansible: Ansible) -> No
     assert '        |     file "/var/lib/selfheal/keepalived/VI_ext"' in lines
 
 
+HOSTILE = "\x1b[2J[bold red]x[/]"
+BASIS = {
+    "verdict": {
+        "verdict": "faulty", "kind": "resource",
+        "reasons": ["memory: used of memory is 97 % (raised at 90 %, clear at 80 %), since 20 s."],
+        "readings": [
+            {"gauge": "http", "service": "http", "label": "time", "value": 0.1, "unit": "s", "raise_at": 5.0,
+             "verdict": "ok", "age_seconds": 2.0},
+            {"gauge": "memory", "service": HOSTILE, "label": "used", "value": 0.97, "unit": "ratio", "raise_at": 0.9,
+             "verdict": "faulty", "age_seconds": 12.4},
+        ],
+    },
+    "plan": {"refusals": [{"reason": "below_minimum", "detail": "on extlb1 only 1 of 2 would stay"},
+                          {"reason": "paused", "detail": "all new heals are paused"},
+                          {"reason": "blocked_node", "detail": f"{HOSTILE} was healed 5 min ago"}]},
+}  # fmt: skip
+WOULD = "would have: detach ei2, restart ei.service, return"
 JOURNAL: dict[str, Any] = {
     "present": True, "host": "monitor", "error": "", "paused": False, "leases": [],
     "incidents": [
         {"incident": "I-1", "node": "ei1", "layer": "ei", "opened_at": 1000.0, "outcome": "healed"},
-        {"incident": "I-2", "node": "ei2\x1b[2J", "layer": "ei", "opened_at": 2000.0, "outcome": None},
+        {"incident": "I-2", "node": "ei2\x1b[2J", "layer": "ei", "opened_at": 2000.0, "outcome": None,
+         "would": WOULD + HOSTILE},
     ],
-    "decisions": [{"incident": "I-1", "at": 1001.0, "admitted": True, "summary": "ei1 is faulty"}],
+    "decisions": [{"incident": "I-1", "at": 1001.0, "admitted": True, "summary": "ei1 is faulty"},
+                  {"incident": "I-2", "at": 2001.0, "admitted": False, "summary": "first", "basis": {
+                      "verdict": {"verdict": "unknown"}}},
+                  {"incident": "I-2", "at": 2002.0, "admitted": False, "summary": "second (and 2 more reasons)",
+                   "basis": BASIS}],
+    "alerts": [{"incident": "I-2", "at": 1999.0, "service": HOSTILE, "state": "CRITICAL", "type": "HARD", "attempt": 3,
+                "outcome": "opened", "reason": "it is faulty"}],
+    "calls": [{"incident": "I-2", "at": 2003.0, "reason": "attempts_exhausted", "text": f"look at ei2 {HOSTILE}"}],
     "attempts": [{"incident": "I-1", "attempt": 1, "at": 1001.0, "outcome": "healed", "detail": {
         "phases": [{"name": "confirm", "started": 1000.0, "ended": 1001.5},
                    {"name": "shift", "started": 1001.5, "ended": 1002.0}],
         "traffic_safe_at": 1002.0, "restored_at": 1009.0, "home_at": None, "problems": ["a problem\x1b[2J"],
+        "read_again": {"verdict": "suspect", "reasons": ["memory: 85 %\x1b[2J"]},
         "felt": {"balancers": ["extlb1"], "begin": 1000.5, "end": 1010.0, "phases": ["confirm", "soak"], "tcp": False,
                  "total": {"stot": 1204, "econ": 0, "eresp": 2, "hrsp_5xx": 0, "cli_abrt": 1, "wretr": 0},
                  "backends": [], "node": {"stot": 31, "econ": 0, "eresp": 2, "hrsp_5xx": 0},
@@ -230,14 +257,38 @@ def test_history_is_newest_first_and_clean(selfheal: Call, ansible: Ansible) -> 
     said = selfheal("history").stdout
     assert said.index("I-2") < said.index("I-1")
     assert "\x1b" not in said and "\\x1b[2J" in said
-    assert [row["incident"] for row in json.loads(selfheal("history", "--limit", "1", "--json").stdout)] == ["I-2"]
+    rows = json.loads(selfheal("history", "--limit", "1", "--json").stdout)
+    assert [(row["incident"], row["would"]) for row in rows] == [("I-2", WOULD + HOSTILE)]
+
+
+def test_history_says_what_would_have_been_done_also_on_a_narrow_terminal(
+    selfheal: Call, ansible: Ansible, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"incident": "ei1-20261129-091633-ab12", "node": "ei1", "layer": "ei", "opened_at": 1000.0, "state": "open",
+           "reason": "memory: used of memory is 97 %", "would": WOULD}  # fmt: skip
+    ansible.plays({"result": {"journal": {**JOURNAL, "incidents": [row]}}})
+    said = selfheal("history").stdout
+    assert f"  ei1-20261129-091633-ab12: {WOULD}\n" in said
+    monkeypatch.setattr(show, "PLAIN_WIDTH", 80)
+    narrow = selfheal("history").stdout.splitlines()
+    table = [line for line in narrow if "would" not in line]
+    assert max(len(line.rstrip()) for line in table) <= 80
+    assert any("ei1-20261129-091633-ab12  ei1   ei     1970" in line for line in table), "a cell that was folded"
+
+
+def test_status_says_what_waits_for_a_word(selfheal: Call, ansible: Ansible) -> None:
+    row = {"incident": "I-2", "node": "ei2", "would": "would: detach ei2, restart ei.service, return" + HOSTILE}
+    ansible.plays({"result": {"status": {"journal": {**JOURNAL, "incidents": [row]}, "holds": [], "blind": {}}}})
+    said = selfheal("status").stdout
+    assert "  I-2: would: detach ei2, restart ei.service, return\\x1b[2J[bold red]x[/]" in said and "\x1b" not in said
 
 
 def test_show_one_incident(selfheal: Call, ansible: Ansible) -> None:
     ansible.plays({"result": {"journal": JOURNAL}})
     said = selfheal("show", "I-1").stdout
     for words in ("ei1 is faulty", "Attempt 1: healed", "shift", "1.5 s", "traffic safe after 2.0 s",
-                  "redundancy restored after 9.0 s", "a problem\\x1b[2J"):  # fmt: skip
+                  "redundancy restored after 9.0 s", "a problem\\x1b[2J",
+                  "Nagios after the heal: suspect: memory: 85 %\\x1b[2J"):  # fmt: skip
         assert words in said, words
     assert "home" not in said
     for words in (
@@ -247,6 +298,17 @@ def test_show_one_incident(selfheal: Call, ansible: Ansible) -> None:
         "extlb2\\x1b[2J is not counted: it was restarted or reloaded",
     ):
         assert words in said, words
+    assert "Why it began no heal" not in said
+    said = selfheal("show", "I-2").stdout
+    for words in (
+        WOULD, "Verdict of the newest decision: faulty, kind resource", "raised at 90 %, clear at 80 %", "97 %   90 %",
+        "12 s", "on extlb1 only 1 of 2 would stay", "all new heals are paused", "paused", "blocked_node", "CRITICAL",
+        "3 HARD", "it is faulty", "People who were called", "attempts_exhausted",
+    ):  # fmt: skip
+        assert words in said, words
+    assert "\x1b" not in said
+    assert said.count("\\x1b[2J[bold red]x[/]") == 5, "text from outside is shown as what it is"
+    assert "0.1 s" not in said, "a reading that is well raised nothing"
     felt = JOURNAL["attempts"][0]["detail"]["felt"]
     assert json.loads(selfheal("show", "I-1", "--json").stdout)["attempts"][0]["detail"]["felt"] == felt
     missing = selfheal("show", "I-11")

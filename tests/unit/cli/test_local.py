@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_healer import begin_run
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_read
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_healer import begin_run, open_incident
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import release
 from selfheal_cluster import local
 from tests.unit.cli.conftest import Ansible, Monitor, Said
@@ -180,8 +181,6 @@ def test_an_incident_that_is_not_there(selfheal: Call, monitor: Monitor, word: s
 
 def test_text_from_outside_reaches_the_terminal_as_text(selfheal: Call, monitor: Monitor) -> None:
     with new(monitor.folder) as journal:
-        from ansible_collections.selfheal.cluster.plugins.module_utils._journal_healer import open_incident
-
         incident = open_incident(journal, "ei1", "ei", HOSTILE, [HOSTILE], NOW)
         begin_run(journal, incident, UNIT, NOW)
         heal = journal.decide({**question(), "incident": incident}, NOW)
@@ -196,6 +195,79 @@ def test_text_from_outside_reaches_the_terminal_as_text(selfheal: Call, monitor:
     page = selfheal("page", incident, "-o", "-").stdout
     assert "<script" not in page and "\x1b" not in page and "&lt;script&gt;" in page
     assert "\x1b" not in selfheal("show", incident, "--json").stdout
+
+
+PAIR = {"node": "extlb1", "ill": {"extlb1": "resource"}}
+
+
+@pytest.mark.parametrize(
+    ("case", "line"),
+    [
+        ({"policy": {"ei": {"mode": "observe"}}}, "would have: detach ei1, restart ei.service, return"),
+        ({"policy": {"ei": {"mode": "approve"}}, "snapshot": {"origin": "healer"}},
+         "would: detach ei1, restart ei.service, return"),
+        ({"policy": {"ei": {"mode": "observe"}}, "ill": {"ei1": "storage"}},
+         "would not: a full disk of ei1 is relieved by a person, never restarted away"),
+        ({"policy": {"ei": {"mode": "observe"}}, "ill": {}, "snapshot": {"paused": True}},
+         "would not: all new heals are paused (and 1 more reason)"),
+        ({"policy": {"ei": {"mode": "observe", "service": "", "reboot": True}}},
+         "would have: detach ei1, reboot ei1, return"),
+        ({**PAIR, "policy": {"extlb": {"mode": "observe"}}},
+         "would have: move the address to extlb2, restart haproxy.service, return"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_what_would_have_been_done_by_the_newest_decision(
+    selfheal: Call, monitor: Monitor, case: dict[str, Any], line: str
+) -> None:
+    case = dict(case)
+    node = case.pop("node", "ei1")
+    with new(monitor.folder) as journal:
+        incident = open_incident(journal, node, "ei", "resource", ["memory 97 %"], NOW)
+        journal.decide({**question(node, **case), "incident": incident}, NOW + 2)
+    rows = json.loads(selfheal("history", "--json").stdout)
+    assert [row["would"] for row in rows] == [line]
+    assert json.loads(selfheal("show", incident, "--json").stdout)["incident"]["would"] == line
+    for words in (("history",), ("show", incident)):
+        said = selfheal(*words).stdout
+        assert line in said and ("would" in said) == bool(line), words
+    config = local.here([])
+    assert config is not None
+    assert local.status(config)["journal"]["incidents"][0]["would"] == line
+
+
+def test_a_reading_is_shown_beside_the_mark_that_raised_it(selfheal: Call, monitor: Monitor) -> None:
+    reading = {"gauge": "memory", "service": "memory", "label": "used", "value": 0.97, "unit": "ratio", "at": NOW - 7,
+               "age_seconds": 7.0, "state": "critical", "verdict": "faulty"}  # fmt: skip
+    verdict = {"verdict": "faulty", "kind": "resource", "reasons": ["memory is short."], "readings": [reading]}
+    gauges = [{"name": "memory", "service": "memory", "label": "gone", "raise_at": 0.5, "clear_at": 0.4,
+               "alternatives": [{"label": "us*", "raise_at": 0.9}]}]  # fmt: skip
+    with new(monitor.folder) as journal:
+        incident = opened(journal)
+        asked = question(snapshot={"verdicts": {"ei1": verdict}}, policy={"ei": {"gauges": gauges}})
+        journal.decide({**asked, "incident": incident}, NOW + 2)
+    said = selfheal("show", incident).stdout
+    assert "faulty   memory  memory  used   97 %   90 %   7 s" in said
+    assert json.loads(selfheal("show", incident, "--json").stdout)["decisions"][0]["basis"]["verdict"]["readings"] == [
+        {**reading, "raise_at": 0.9}
+    ]
+
+
+def test_what_would_have_been_done_has_an_end(
+    selfheal: Call, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new(monitor.folder) as journal:
+        names = []
+        for node in ("ei1", "ei2"):
+            names.append(open_incident(journal, node, "ei", "resource", ["memory 97 %"], NOW))
+            asked = question(node, policy={"ei": {"mode": "observe"}})
+            journal.decide({**asked, "incident": names[-1]}, NOW + 2)
+    monkeypatch.setattr(_journal_read, "WOULD_BYTES", 1)
+    said = [row["would"] for row in json.loads(selfheal("history", "--json").stdout)]
+    assert said[0].startswith("would have: ") and said[1].startswith("for what would have been done: selfheal show ei")
+    with new(monitor.folder) as journal:
+        journal.db.execute("UPDATE decisions SET body = x'1f8b'")
+    assert "is damaged" in selfheal("history").stdout
 
 
 def many(monitor: Monitor, count: int) -> None:

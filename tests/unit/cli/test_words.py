@@ -83,6 +83,12 @@ def test_a_heal_that_is_asked_to_go_back_is_told(selfheal: Call, ansible: Ansibl
     assert selfheal("take", ID).stdout.rstrip().endswith("Its heal is asked to go back.")
 
 
+def test_what_a_settled_incident_may_have_left_behind_is_told(selfheal: Call, ansible: Ansible) -> None:
+    ansible.plays(answer(f"incident {ID} acknowledged; its last attempt ended left_out, so ei1 may still be held"))
+    said = " ".join(selfheal("ack", ID).stdout.split())
+    assert said.endswith("blocks nothing. But its last attempt ended left_out, so ei1 may still be held.")
+
+
 REFUSALS = [
     ("unknown_incident", f"the journal knows no incident ei1; did you mean {ID}?", 2, ""),
     ("unknown_node", "'ei9' is no node of any layer; did you mean ei1?", 2, ""),

@@ -57,7 +57,8 @@ def world(case: Mapping[str, Any]) -> dict[str, Any]:
     for node in (*BALANCERS, *NODES):
         services = {"memory": ["ok", NOW - 3], "http": ["ok", NOW - 3], "": ["ok", NOW - 100]}
         seen = (said.get("seen") or {}).get(node) or {}
-        changes = {name: seen.pop(name) for name in ("verdict", "layer_load", "kind", "reasons") if name in seen}
+        said_of = ("verdict", "layer_load", "kind", "reasons", "unseen")
+        changes = {name: seen.pop(name) for name in said_of if name in seen}
         services.update(seen)
         found["verdicts"][node] = verdict(node, {k: v for k, v in services.items() if v}, **changes)
     for node in said.get("unseen") or ():

@@ -119,3 +119,39 @@ def test_a_request_without_memory_is_answered_500(ei: ModuleType, monkeypatch: p
     wire = talk(ei, b"GET /simple HTTP/1.1\r\n\r\n")
     assert wire.data.startswith(b"HTTP/1.1 500")
     assert b"no memory for the request" in wire.data
+
+
+def test_what_costs_much_burns_in_a_process_of_its_own(
+    ei: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mark = tmp_path / "burnt"
+    monkeypatch.setattr(ei, "BURN_APART", f"import sys; open({str(mark)!r}, 'w').write(sys.argv[1])")
+    assert b"200 OK" in talk(ei, b"GET /burn?ms=10 HTTP/1.1\r\n\r\n").data
+    assert not mark.exists()
+    assert b"200 OK" in talk(ei, b"GET /burn?ms=60 HTTP/1.1\r\n\r\n").data
+    assert mark.read_text() == "0.06"
+
+
+def test_more_of_them_than_it_takes_are_turned_away_at_once_and_others_are_answered(ei: ModuleType) -> None:
+    service = ei.Service("ei1", 15)
+    service.burning = ei.BURN_MOST
+    assert b"503 " in talk(ei, b"GET /burn?ms=60 HTTP/1.1\r\n\r\n", service=service).data
+    assert b"200 OK" in talk(ei, b"GET /health HTTP/1.1\r\n\r\n", service=service).data
+    service.burning = 0
+    assert b"200 OK" in talk(ei, b"GET /burn?ms=60 HTTP/1.1\r\n\r\n", service=service).data
+    assert service.burning == 0
+
+
+def test_four_burn_at_once_and_one_whose_client_went_away_ends(ei: ModuleType) -> None:
+    async def run() -> tuple[int, int]:
+        service = ei.Service("ei1", 15)
+        tasks = [asyncio.create_task(service.answer("GET", "/burn?ms=60000")) for _ in range(ei.BURN_AT_ONCE + 2)]
+        while not service.burners.locked():
+            await asyncio.sleep(0.01)
+        there = service.burning
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return there, service.burning
+
+    assert asyncio.run(run()) == (6, 0)

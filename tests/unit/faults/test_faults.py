@@ -83,7 +83,20 @@ def log(lab: Lab) -> list[tuple[str, str, str]]:
     return [(entry["event"], entry["node"], entry["label"]) for entry in map(json.loads, lines)]
 
 
-ISSUE = ["memory", "cpu", "disk", "killed", "hung", "errors", "cut", "frozen", "keepalived_killed", "haproxy_stopped"]
+ISSUE = [
+    "memory",
+    "memory_elsewhere",
+    "cpu",
+    "disk",
+    "logs",
+    "killed",
+    "hung",
+    "errors",
+    "cut",
+    "frozen",
+    "keepalived_killed",
+    "haproxy_stopped",
+]
 DISTURBANCES = ["load_peak", "cpu_burst", "operator_restart", "nrpe_down", "check_wrong"]
 
 
@@ -103,6 +116,8 @@ def test_the_table_has_every_fault_and_says_how_each_is_undone() -> None:
         ("memory", "say 'memory'"),
         ("errors", "say 'errors'"),
         ("disk", "lab-fill"),
+        ("logs", "mountpoint -q /var/log/ei"),
+        ("memory_elsewhere", "--unit=lab-hog"),
         ("check_wrong", "check_memory"),
     ],
 )
@@ -116,8 +131,8 @@ def test_a_fault_does_what_it_says_and_is_written_down(lab: PaperLab, name: str,
     ("argv", "said"),
     [
         (["break", "ei9", "memory"], "there are: ei1, extlb1"),
-        (["break", "ei1", "memroy"], "there are: memory, cpu"),
-        (["break", "ei1", ""], "there are: memory, cpu"),
+        (["break", "ei1", "memroy"], "there are: memory, memory_elsewhere, cpu"),
+        (["break", "ei1", ""], "there are: memory, memory_elsewhere, cpu"),
         (["mend", ""], "there are: ei1, extlb1"),
     ],
 )
@@ -189,3 +204,38 @@ def test_what_a_wrong_check_leaves_is_found_by_mend() -> None:
     for path in ("/run/lab-check-wrong", "/run/systemd/system/nagios-nrpe-server.service.d"):
         assert path in faults.WRONG_CHECK
         assert path in faults.MEND
+
+
+def test_how_long_an_operator_takes_can_be_given(lab: PaperLab) -> None:
+    faults.break_node(lab, "ei1", "operator_restart")
+    assert "systemctl restart ei.service" in lab.does[-1]
+    faults.break_node(lab, "ei1", "operator_restart", seconds=40)
+    assert "systemctl stop ei.service; sleep 40; systemctl start ei.service" in lab.does[-1]
+    assert log(lab)[-1] == ("injected", "ei1", "operator_restart")
+
+
+def test_how_long_and_how_heavy_a_peak_is_can_be_given(lab: PaperLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    class Process:
+        pid, returncode = 4242, None
+
+        def __init__(self, words: Sequence[str], **_: object) -> None:
+            started.append(" ".join(words[3:]))
+
+        def __enter__(self) -> Process:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(faults.subprocess, "Popen", Process)
+    faults.break_node(lab, "ei1", "load_peak")
+    faults.break_node(lab, "ei1", "load_peak", seconds=100.0, burn_ms=100.0)
+    assert started == ["peak --rate 60 --seconds 30 --burn-ms 10", "peak --rate 60 --seconds 100 --burn-ms 100"]
+
+
+def test_a_number_that_a_fault_does_not_take_is_told_with_what_it_takes(lab: PaperLab) -> None:
+    with pytest.raises(LabError, match="operator_restart takes no burn_ms; it takes: seconds"):
+        faults.break_node(lab, "ei1", "operator_restart", burn_ms=5)
+    assert log(lab) == []

@@ -256,6 +256,23 @@ def test_a_wrong_gauge_is_told_before_nagios_is_asked() -> None:
 def test_an_age_that_is_none_is_refused(age: float) -> None:
     with pytest.raises(SelfhealError, match="reading_age_seconds"):
         seen(Nagios([]), reading_age_seconds=age)
+    with pytest.raises(SelfhealError, match="reading_age_seconds of layer km"):
+        look(Nagios([]), [{"layer": "km", "nodes": ["a"], "reading_age_seconds": age}], lambda: farm.NOW)
+
+
+def test_each_layer_has_its_own_age_of_readings() -> None:
+    """Checks of one layer run every ten seconds, those of another every five minutes."""
+    old = {name: {"ago": 200} for name in farm.HEALTHY}
+    layers = [
+        {"layer": "ei", "nodes": ["a"], "reading_age_seconds": 60},
+        {"layer": "km", "nodes": ["b"], "reading_age_seconds": 750},
+    ]
+    result = look(Nagios(farm.layer({"a": old, "b": old})), layers, lambda: farm.NOW)
+    assert {node: verdict["verdict"] for node, verdict in result["verdicts"].items()} == {"a": "unknown", "b": "ok"}
+    layers = [{"layer": "ei", "nodes": ["a", "b"]}]
+    for age, word in ((150.0, "unknown"), (750.0, "ok")):
+        result = look(Nagios(farm.layer({"a": old, "b": old})), layers, lambda: farm.NOW, reading_age_seconds=age)
+        assert {verdict["verdict"] for verdict in result["verdicts"].values()} == {word}, "where it has none"
 
 
 def test_times_of_heals_are_read_from_text_too() -> None:

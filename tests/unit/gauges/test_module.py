@@ -28,4 +28,4 @@ def test_parameters_are_documented() -> None:
 
 
 def test_results_are_documented() -> None:
-    assert list(yaml.safe_load(gauge_info.RETURN)) == ["nagios", "verdicts", "hosts", "services", "downtimes"]
+    assert list(yaml.safe_load(gauge_info.RETURN)) == ["nagios", "verdicts", "hosts", "services", "downtimes", "past"]

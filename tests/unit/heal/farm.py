@@ -35,7 +35,9 @@ def failed(text: str = "broken") -> dict[str, Any]:
 
 def begun() -> dict[str, Any]:
     state = new_state(NOW - 2, "ei1", "", "")
-    state.update(journal_host="monitor", watched={"balancers": ["lb1", "lb2"], "pairs": ["lb1", "lb2"]})
+    state.update(
+        journal_host="monitor", balancing=["lb1", "lb2"], watched={"balancers": ["lb1", "lb2"], "pairs": ["lb1", "lb2"]}
+    )
     return state
 
 

@@ -134,7 +134,10 @@ def test_times_are_those_of_the_targets_if_they_are_plausible() -> None:
     assert wrong["traffic_safe_at"] < NOW + 9999
 
 
-@pytest.mark.parametrize("path", ["playbooks/heal.yml", "playbooks/tasks/lease.yml"])
+TASKS = ("playbooks/tasks/lease.yml", "playbooks/tasks/look_again.yml")
+
+
+@pytest.mark.parametrize("path", ["playbooks/heal.yml", *TASKS])
 def test_every_remote_task_of_the_heal_ignores_an_unreachable_host(path: str) -> None:
     """An unreachable host in a delegated task takes localhost out of the play, without rescue or always."""
     root = Path(__file__).resolve().parents[3]
@@ -148,6 +151,13 @@ def test_every_task_of_the_remediation_roles_ignores_an_unreachable_host(role: s
     assert files
     for path in files:
         _check_tasks(path)
+
+
+def test_every_downtime_goes_to_the_pipe_of_the_inventory() -> None:
+    root = Path(__file__).resolve().parents[3] / "playbooks"
+    both = [(root / path).read_text(encoding="utf-8") for path in ("heal.yml", "tasks/lease.yml")]
+    tasks = [text for each in both for text in each.split("- name:") if " downtime:" in text]
+    assert len(tasks) == 2 and all("heal_lease:" in text and "command_file:" in text for text in tasks)
 
 
 LOCAL = ("selfheal.cluster.heal_step", "selfheal.cluster.heal_target", "ansible.builtin.fail",

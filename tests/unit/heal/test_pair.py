@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
+from jinja2 import Environment
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_pair as pair
 
 from .farm import LOST, OK, acting, failed, instance, pair_heal, play, refused
 
+ROOT = Path(__file__).resolve().parents[3]
 MEMBERS: dict[str, dict[str, Any]] = {"lb1": {"answer": {}}, "lb2": {"answer": {}}}
 
 
@@ -72,10 +77,32 @@ def test_both_nodes_are_asked_but_a_silent_ill_one_does_not_stop_the_heal() -> N
     assert acting(play(state, "drain", {"lb2": OK, "lb1": LOST})) == {"restart": ["lb1"]}
 
 
-@pytest.mark.parametrize("answers", [{"lb2": LOST, "lb1": OK}, {"lb2": OK, "lb1": refused("not_well")}])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"lb2": refused("not_well"), "lb1": OK},
+        {"lb2": OK, "lb1": refused("not_well")},
+        {"lb2": LOST, "lb1": refused("not_well")},
+    ],
+)
 def test_two_holders_or_no_proof_go_back_before_anything_is_restarted(answers: dict[str, Any]) -> None:
     state = play(play(pair_heal(), "shift", {"lb2": OK}), "drain", answers)
     assert acting(state) == {"undo": ["lb2"]}
+
+
+@pytest.mark.parametrize("peer", [LOST, failed(), {}])
+def test_a_peer_that_is_not_heard_does_not_give_the_ill_node_its_clients_back(peer: dict[str, Any]) -> None:
+    """It has proven that it has the address; without its word nothing is restarted either."""
+    state = play(play(pair_heal(), "shift", {"lb2": OK}), "drain", {"lb2": peer, "lb1": OK})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}, "the hold on lb2 stays"
+    assert "lb2" in " ".join(state["problems"])
+
+
+def test_a_standby_whose_peer_is_not_heard_is_left_as_it_was() -> None:
+    state = pair_heal({"lb1": instance("BACKUP", False), "lb2": instance("MASTER", True)})
+    state = play(play(state, "shift", {"lb1": OK}), "drain", {"lb2": LOST, "lb1": OK})
+    assert acting(state) == {"undo": ["lb1"]}
 
 
 def test_a_node_too_ill_to_answer_does_not_get_its_clients_back() -> None:
@@ -87,10 +114,19 @@ def test_a_peer_that_fails_after_it_took_the_address_is_undone() -> None:
     assert acting(play(pair_heal(), "shift", {"lb2": refused("no_answer")})) == {"undo": ["lb2"]}
 
 
-@pytest.mark.parametrize("answers", [{"lb1": LOST, "lb2": OK}, {"lb1": OK, "lb2": refused("not_well")}])
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"lb1": LOST, "lb2": OK},
+        {"lb1": failed(), "lb2": OK},
+        {"lb1": OK, "lb2": refused("not_well")},
+        {"lb1": OK, "lb2": failed()},
+    ],
+)
 def test_what_was_not_watched_to_its_end_is_not_called_healed(answers: dict[str, Any]) -> None:
-    state = play(verified(), "readmit", {"lb2": OK})
-    assert play(state, "soak", answers, home={"lb1": OK})["outcome"] == "left_out"
+    state = play(play(verified(), "readmit", {"lb2": OK}), "soak", answers, home={"lb1": OK})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}, "nobody saw it ill again"
 
 
 def test_the_peer_is_the_witness_of_the_restart() -> None:
@@ -112,9 +148,8 @@ def test_a_node_that_is_no_proven_standby_does_not_get_the_address_back(answer: 
     assert acting(state) == {"release": ["monitor"]}
 
 
-@pytest.mark.parametrize("home", ["never", "window"])
-def test_the_hold_is_parked_when_the_address_stays(home: str) -> None:
-    state = verified(policy={"home": home})
+def test_the_hold_is_parked_when_the_address_stays() -> None:
+    state = verified(policy={"home": "never"})
     assert state["parked"]
     assert not state["goes_home"]
     state = play(state, "readmit", {"lb2": OK})
@@ -169,6 +204,15 @@ def test_ill_again_in_the_soak_draws_the_address_away_again() -> None:
     assert play(state, "again", {"lb2": LOST})["outcome"] == "left_out"
 
 
+def test_a_node_that_nagios_reads_as_ill_as_before_keeps_the_address_and_is_not_called_healed() -> None:
+    said = {"monitor": {"verdict": "faulty", "still_ill": True, "reasons": ["memory: 97 %"]}}
+    state = {**play(verified(), "readmit", {"lb2": OK}), "levels": [{"gauge": "memory", "service": "mem"}]}
+    state = play(state, "soak", {"lb1": OK, "lb2": OK}, home={"lb1": OK}, illness=said)
+    assert state["outcome"] == "undone"
+    assert acting(state) == {"release": ["monitor"]}
+    assert "lb1 serves, but is still ill: memory: 97 %" in state["problems"]
+
+
 @pytest.mark.parametrize("twin", [LOST, {}, failed()])
 def test_a_twin_that_does_not_say_whom_it_holds_out_is_not_taken_to_hold_nobody(twin: dict[str, Any]) -> None:
     state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
@@ -177,10 +221,38 @@ def test_a_twin_that_does_not_say_whom_it_holds_out_is_not_taken_to_hold_nobody(
     assert any("lb2" in text for text in state["problems"])
 
 
+SKIPPED = {"lb1": {"skipped": True}, "lb2": {"skipped": True}}
+
+
 def test_a_pair_that_is_no_balancer_owes_nothing() -> None:
     state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
-    skipped = {"lb1": {"skipped": True}, "lb2": {"skipped": True}}
-    assert acting(play(state, "verify", {"lb1": OK}, members=skipped)) == {"readmit": ["lb2"]}
+    state["balancing"] = []
+    assert acting(play(state, "verify", {"lb1": OK}, members=SKIPPED)) == {"readmit": ["lb2"]}
+
+
+@pytest.mark.parametrize("members", [SKIPPED, {}, {**MEMBERS, "lb1": {"skipped": True}}])
+def test_a_balancer_that_was_not_asked_for_its_members_is_not_proven(members: dict[str, Any]) -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    state = play(state, "verify", {"lb1": OK}, members=members)
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}
+
+
+def test_a_twin_that_balances_nothing_holds_nobody_out() -> None:
+    state = play(drained(), "restart", {"lb1": {**OK, "restarted": True}})
+    state["balancing"] = ["lb1"]
+    members = {"lb1": {"answer": {}}, "lb2": {"skipped": True}}
+    assert acting(play(state, "verify", {"lb1": OK}, members=members)) == {"readmit": ["lb2"]}
+
+
+@pytest.mark.parametrize("service", ["haproxy.service", "haproxy@ext.service", "other.service"])
+def test_who_is_asked_for_its_members_hangs_on_no_name_of_a_service(service: str) -> None:
+    tasks = yaml.safe_load((ROOT / "roles/keepalived_failover/tasks/verify.yml").read_text(encoding="utf-8"))
+    (members,) = [task for task in tasks if task["register"] == "keepalived_failover_members"]
+    wanted = jinja2.Environment(autoescape=True).compile_expression(members["when"])
+    heal = {"service": service, "balancing": ["lb1"]}
+    asked = [host for host in ("lb1", "lb2") if wanted(inventory_hostname=host, keepalived_failover_heal=heal)]
+    assert asked == ["lb1"]
 
 
 def parked(base: int = 100) -> dict[str, Any]:
@@ -337,6 +409,57 @@ def test_service_and_keepalived_are_both_started(
     assert acting(play(state, "restart", {"lb1": service}, daemon={"lb1": daemon})) == ends
 
 
+UNDO = Path(__file__).resolve().parents[3] / "roles/keepalived_failover/tasks/undo.yml"
+
+
+def way_back(state: dict[str, Any]) -> tuple[str, str, str]:
+    """State, phase and offset that the role asks for on its way back."""
+    wish = yaml.safe_load(UNDO.read_text())[0]["selfheal.cluster.keepalived_hold"]
+    given = {"keepalived_failover_heal": state}
+    state_word, phase, offset = (
+        Environment(autoescape=True).from_string(str(wish[key])).render(given) for key in ("state", "phase", "offset")
+    )
+    return state_word, phase, offset
+
+
+@pytest.mark.parametrize(
+    ("lease", "daemon"),
+    [
+        ({"held": True, "stop": ""}, refused("package_manager")),
+        ({"held": True, "stop": "pause"}, {}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("hold", "offset", "back"),
+    [
+        ({"incident": "closed", "phase": "parked"}, 51, ("present", "parked", "51")),
+        # A run that died has replaced the parked hold by its own, with an offset of its own.
+        ({"incident": "i1", "phase": "shift", "parked": 51}, 155, ("present", "parked", "51")),
+        ({"incident": "i1", "phase": "shift"}, 155, ("absent", "undo", "0")),
+    ],
+)
+def test_an_address_that_was_parked_is_parked_again_on_the_way_back(
+    lease: dict[str, Any], daemon: dict[str, Any], hold: dict[str, Any], offset: int, back: tuple[str, str, str]
+) -> None:
+    """Else it goes home as soon as the dead keepalived starts, to a node that nobody has proven."""
+    held = {"epoch": 5, **hold}
+    seen = {"lb1": STOPPED, "lb2": instance("MASTER", True, hold=held, offset=offset, base_priority=100)}
+    state = pair_heal(seen, dead=True, restart=DAEMON, policy={"home": "never"})
+    state = play(state, "shift", {"lb2": OK})
+    state = play(state, "drain", {"lb2": OK, "lb1": OK}, lease={"monitor": lease})
+    if daemon:
+        state = play(state, "restart", {"lb1": {"skipped": True}}, daemon={"lb1": daemon})
+    assert acting(state) == {"undo": ["lb2"]}
+    assert way_back(state) == back
+
+
+def test_the_soft_hold_of_a_standby_ends_though_the_address_is_parked_on_its_peer() -> None:
+    held = {"incident": "closed", "epoch": 5, "phase": "parked"}
+    state = pair_heal({"lb1": instance("BACKUP", False), "lb2": instance("MASTER", True, hold=held, offset=51)})
+    assert acting(state) == {"shift": ["lb1"]}
+    assert way_back(state)[0] == "absent"
+
+
 def test_a_reboot_starts_both_by_itself() -> None:
     state = dropped(restart={"kind": "reboot", "service": "haproxy.service"})
     state = play(state, "restart", {"lb1": OK}, daemon={"lb1": {"skipped": True}})
@@ -370,3 +493,20 @@ def test_a_frozen_node_that_lost_its_address_is_kept_away_from_it_and_a_human_is
     state = play(play(state, "shift", {"lb2": OK}), "drain", {"lb2": OK, "lb1": LOST})
     assert state["outcome"] == "left_out"
     assert acting(state) == {"release": ["monitor"]}, "the hold on lb2 stays"
+
+
+def test_a_node_out_of_reach_is_asked_nothing_more_when_only_its_traffic_is_dealt_with() -> None:
+    """Each further question would only cost its time-out, and a human is waiting to be called."""
+    changes: dict[str, Any] = {"restart": {"kind": "none"}, "phases": ["confirm", "shift", "evidence"]}
+    state = play(pair_heal({"lb1": LOST, "lb2": RULES}, **changes), "shift", {"lb2": OK})
+    assert acting(state) == {"drain": ["lb2"]}
+    state = play(state, "drain", {"lb2": OK})
+    assert state["outcome"] == "left_out"
+    assert "cannot be reached" in " ".join(state["problems"]) and "lb2" in " ".join(state["problems"])
+    assert acting(state) == {"release": ["monitor"]}, "the hold on lb2 stays"
+
+
+@pytest.mark.parametrize("first", [LOST, failed("no answer in 6 s, although its SSH greets")])
+def test_a_node_that_is_to_be_restarted_is_asked_again(first: dict[str, Any]) -> None:
+    state = play(pair_heal({"lb1": first, "lb2": RULES}), "shift", {"lb2": OK})
+    assert acting(state) == {"drain": ["lb2", "lb1"], "evidence": ["lb1"]}

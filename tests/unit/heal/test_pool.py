@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_report as report
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import NOBODY
 
-from .farm import LOST, OK, acting, failed, play, pool_heal, refused
+from .farm import ADDRESSES, LOST, NOW, OK, acting, begun, failed, flow, plan_of, play, pool_heal, refused
 
 BOTH = {"lb1": OK, "lb2": OK}
 
@@ -107,6 +108,49 @@ def test_a_restart_whose_end_is_unknown_or_bad_stays_out_and_calls_a_human(answe
     assert state["problems"]
 
 
+RELIEF = {
+    "files": 1, "bytes": 4096, "removed": [{"path": "/var/log/ei/ei.log.1", "bytes": 4000, "changed_at": 900.0}],
+    "not_named": 0, "skipped": {}, "bound": "",
+    "partitions": [{"path": "/var/log/ei", "below": 0.9, "before": 0.97, "after": 0.2}],
+}  # fmt: skip
+RUNG = {
+    "kind": "relief", "service": "ei.service", "partitions": [{"path": "/var/log/ei", "below": 0.9}],
+    "relief": [{"path": "/var/log/ei", "pattern": "*.log.*", "older_seconds": 3600}],
+}  # fmt: skip
+
+
+def relieving() -> dict[str, Any]:
+    """A heal whose rung is a relief, about to do it."""
+    return play(play(pool_heal(restart=RUNG), "shift", BOTH), "drain", BOTH)
+
+
+def test_a_relief_is_done_where_a_restart_is_and_proven_like_one() -> None:
+    state = relieving()
+    assert acting(state)["restart"] == ["ei1"]
+    assert (state["restart_kind"], state["relief"]) == ("relief", RUNG["relief"])
+    assert state["partitions"] == RUNG["partitions"]
+    assert pool_heal()["relief"] == pool_heal()["partitions"] == []
+    state = play(state, "restart", {"ei1": {**OK, "restarted": False, "relieved": True, "relief": RELIEF}})
+    assert acting(state) == {"verify": ["lb1", "lb2"]}
+    assert state["said"] == "ei1 was relieved of 1 files (/var/log/ei is 20% full instead of 97%) and answers"
+    assert state["detail"]["restart"]["relief"] == RELIEF
+
+
+@pytest.mark.parametrize("reason", ["still_full", "no_answer", "stale_epoch"])
+def test_a_relief_that_did_not_help_stays_out_and_the_journal_has_what_went(reason: str) -> None:
+    answer = {**refused(reason), "restarted": False, "relieved": True, "relief": RELIEF}
+    state = play(relieving(), "restart", {"ei1": answer})
+    assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}
+    assert state["detail"]["restart"]["relief"] == RELIEF
+
+
+@pytest.mark.parametrize("reason", ["not_relievable", "disk", "witness_stale"])
+def test_a_relief_that_was_refused_goes_back(reason: str) -> None:
+    answer = {**refused(reason), "restarted": False, "relieved": False}
+    assert acting(play(relieving(), "restart", {"ei1": answer})) == {"undo": ["lb1", "lb2"]}
+
+
 def test_no_balancer_returns_the_node_before_all_have_seen_it_green() -> None:
     """Invariant 10."""
     assert acting(restarted()) == {"verify": ["lb1", "lb2"]}
@@ -155,6 +199,12 @@ def test_the_exception_of_invariant_10_an_answering_node_when_nobody_serves() ->
     assert any("unverified" in text for text in ended["problems"])
 
 
+def test_a_node_that_nobody_asked_does_not_count_as_answering() -> None:
+    state = play({**restarted(), "health_scheme": "none"}, "verify", {"lb1": refused("not_up"), "lb2": LOST})
+    looked = play(state, "look", {"lb1": servers(ei2="stopped")})
+    assert (looked["outcome"], looked["unverified"]) == ("left_out", False)
+
+
 def test_healed_is_said_only_after_the_soak() -> None:
     state = readmitted()
     assert state["outcome"] == ""
@@ -168,14 +218,91 @@ def test_healed_is_said_only_after_the_soak() -> None:
     ]  # fmt: skip
 
 
+SHORT = {"verdict": "faulty", "readings": [{"gauge": "memory", "service": "mem", "verdict": "faulty"}]}
+AS_ILL = {"verdict": "faulty", "still_ill": True, "reasons": ["memory: 97 %", "more"]}
+
+
+def of_memory(state: dict[str, Any]) -> dict[str, Any]:
+    return {**state, "levels": [{"gauge": "memory", "service": "mem"}]}
+
+
+def test_a_node_that_nagios_reads_as_ill_as_before_serves_and_is_not_called_healed() -> None:
+    state = play(of_memory(readmitted()), "soak", BOTH, illness={"monitor": AS_ILL})
+    assert state["outcome"] == "undone"
+    assert acting(state) == {"release": ["monitor"]}, "no client loses it for that"
+    assert state["problems"] == ["ei1 serves, but is still ill: memory: 97 %"]
+    assert state["detail"]["read_again"] == {"verdict": "faulty", "reasons": ["memory: 97 %", "more"]}
+    said = report.lines(state, play(state, "release", {"monitor": OK}), "release")
+    assert "selfheal    Nagios after the heal: faulty: memory: 97 %" in said
+
+
+def test_one_that_falls_ill_in_front_of_the_balancers_is_taken_out_whatever_nagios_says() -> None:
+    answers = {"lb1": refused("not_well"), "lb2": OK}
+    state = play(of_memory(readmitted()), "soak", answers, illness={"monitor": AS_ILL})
+    assert acting(state) == {"again": ["lb1", "lb2"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"verdict": "ok", "still_ill": False, "reasons": []}, "ok"),
+        ({"verdict": "suspect", "still_ill": False, "reasons": ["memory: 85 %"]}, "suspect"),
+        ({"verdict": "faulty", "still_ill": False, "reasons": ["once"]}, "faulty"),
+        (LOST, "unknown"),
+        (failed("no memory"), "unknown"),
+        (refused("password_file"), "unknown"),
+        ({}, "unknown"),
+    ],
+)
+def test_a_nagios_that_proves_nothing_undoes_no_heal(said: dict[str, Any], kept: str) -> None:
+    state = play(of_memory(readmitted()), "soak", BOTH, illness={"monitor": said})
+    assert state["outcome"] == "healed"
+    assert state["detail"]["read_again"]["verdict"] == kept
+    assert state["problems"] == []
+
+
+def test_where_no_level_made_it_ill_the_balancers_word_is_all() -> None:
+    state = play(readmitted(), "soak", BOTH, illness={"monitor": AS_ILL})
+    assert (state["outcome"], state["read_again"]) == ("healed", None)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "levels"),
+    [
+        (SHORT, [{"gauge": "memory", "service": "mem"}]),
+        ({**SHORT, "readings": SHORT["readings"] * 2}, [{"gauge": "memory", "service": "mem"}]),
+        ({"readings": [{"gauge": "memory", "service": "mem", "verdict": "suspect"}]}, []),
+        ({"readings": [{"gauge": "cpu", "service": "load", "verdict": "faulty"}]}, []),
+        ({"readings": [{"gauge": "http", "service": "http", "verdict": "faulty"}]}, []),
+        ({"readings": [{"gauge": "disk", "service": "disk /", "verdict": "faulty"}]},
+         [{"gauge": "disk", "service": "disk /"}]),
+        ({"readings": []}, []),
+        ({}, []),
+    ],
+)  # fmt: skip
+def test_what_is_read_again_is_what_made_it_ill_and_no_balancer_sees(
+    verdict: dict[str, Any], levels: list[dict[str, str]]
+) -> None:
+    seen = {
+        "plan": {"localhost": plan_of()},
+        "members": ADDRESSES,
+        "nagios": {"monitor": {"verdicts": {"ei1": verdict}}},
+    }
+    assert flow.advance(begun(), "plan", seen, NOW)["levels"] == levels
+
+
 def test_ill_again_in_the_soak_is_detached_again() -> None:
     state = play(readmitted(), "soak", {"lb1": refused("not_well"), "lb2": OK})
     assert acting(state) == {"again": ["lb1", "lb2"]}
     assert play(state, "again", BOTH)["outcome"] == "left_out"
 
 
-def test_balancers_that_are_lost_while_soaking_do_not_undo_a_heal() -> None:
-    assert play(readmitted(), "soak", {"lb1": LOST, "lb2": OK})["outcome"] == "healed"
+@pytest.mark.parametrize("answer", [LOST, failed()])
+def test_balancers_that_cannot_be_asked_while_soaking_do_not_undo_a_heal(answer: dict[str, Any]) -> None:
+    state = play(readmitted(), "soak", {"lb1": answer, "lb2": OK})
+    assert acting(state) == {"release": ["monitor"]}, "the member that serves stays where it is"
+    assert state["outcome"] == "healed"
+    assert any("not watched to the end: lb1" in text for text in state["problems"])
 
 
 def test_a_way_back_that_failed_is_never_silent() -> None:
@@ -204,10 +331,12 @@ def test_an_interrupted_heal_whose_restart_is_over_is_only_proven() -> None:
     assert acting(state) == {"verify": ["lb1", "lb2"]}
 
 
-def test_a_heal_that_nobody_could_watch_to_its_end_is_not_called_healed() -> None:
+@pytest.mark.parametrize("other", [{}, failed()])
+def test_a_heal_that_nobody_could_watch_to_its_end_is_not_called_healed(other: dict[str, Any]) -> None:
     """Invariant 10."""
-    state = play(readmitted(), "soak", {"lb1": LOST, "lb2": {}})
+    state = play(readmitted(), "soak", {"lb1": LOST, "lb2": other})
     assert state["outcome"] == "left_out"
+    assert acting(state) == {"release": ["monitor"]}
     assert any("not watched" in text for text in state["problems"])
 
 
@@ -229,9 +358,17 @@ def test_a_witness_is_as_old_as_its_word_not_as_the_step_that_judged_it(said: di
     assert state["witnesses"][0]["at"] == at
 
 
-@pytest.mark.parametrize("resume", [None, {"phase": "restart", "epoch": 5, "since_epoch": 3}])
-def test_a_restart_counts_from_the_first_attempt_that_this_one_rolls_forward(resume: Any) -> None:
-    assert pool_heal(resume=resume)["since_epoch"] == (3 if resume else 7)
+@pytest.mark.parametrize(
+    ("resume", "since"),
+    [
+        (None, 7),
+        ({"phase": "restart", "epoch": 5, "since_epoch": 3}, 3),
+        ({"phase": "verify", "epoch": 5, "since_epoch": None}, 7),
+    ],
+    ids=["nothing before it", "rolled forward", "restarted anew"],
+)
+def test_a_restart_counts_from_the_first_attempt_that_this_one_rolls_forward(resume: Any, since: int) -> None:
+    assert pool_heal(resume=resume)["since_epoch"] == since
 
 
 @pytest.mark.parametrize("phase", ["restart", "verify", "readmit", "soak"])

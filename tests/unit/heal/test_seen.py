@@ -22,6 +22,13 @@ def test_a_lease_that_was_lost_on_the_journals_host_is_seen(step: str) -> None:
     assert _seen(pool_heal(), step, variables)["lease"] == {"monitor": LOST}
 
 
+def test_what_nagios_read_again_comes_from_the_journals_host() -> None:
+    said = {"verdict": "faulty", "still_ill": True}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_illness": said}}}
+    assert _seen(pool_heal(), "soak", variables)["illness"] == {"monitor": said}
+    assert "illness" not in _seen(pool_heal(), "verify", variables)
+
+
 def test_before_the_restart_it_is_what_localhost_was_told() -> None:
     variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": OK}}, "selfheal_lease": LOST}
     assert _seen(pool_heal(), "drain", variables)["lease"] == {"monitor": LOST}
@@ -30,6 +37,13 @@ def test_before_the_restart_it_is_what_localhost_was_told() -> None:
 def test_the_restart_extends_no_lease() -> None:
     variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": LOST}
     assert _seen(pool_heal(), "restart", variables)["lease"] == {"monitor": {}}
+
+
+def test_the_plan_comes_with_what_nagios_said_on_the_journals_host() -> None:
+    state = {**pool_heal(), "addresses": {}, "watched": {"balancers": [], "pairs": []}}
+    said = {"verdicts": {"ei1": {"verdict": "faulty"}}}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_seen": {"seen": {"nagios": said}}}}}
+    assert _seen(state, "plan", variables)["nagios"] == {"monitor": said}
 
 
 def test_the_plan_comes_with_what_the_balancers_counted_then() -> None:

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.action.heal_target import _state
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_target as target
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from tests.unit.planner import farm
 
 HOSTS = ["ei1", "ei2", "extlb1", "extlb2", "monitor"]
 GROUPS = ["all", "ei", "extlb", "monitor"]
@@ -157,5 +161,33 @@ def test_a_pool_asks_its_balancers_and_their_addresses_but_not_the_ill_node() ->
     assert target.watched([POOL], [POOL]) == {"balancers": ["lb1", "lb2"], "pairs": []}
 
 
+def test_who_balances_is_said_by_the_pools_not_by_the_name_of_a_service() -> None:
+    other = {"kind": "pool", "nodes": ["km1"], "balancers": ["lb3", "lb2"]}
+    assert target.balancing([POOL, PAIR, other]) == ["lb1", "lb2", "lb3"]
+    assert target.balancing([PAIR]) == []
+
+
 def test_a_pair_is_asked_for_its_address_and_its_members() -> None:
     assert target.watched([PAIR], [POOL, PAIR]) == {"balancers": ["lb1", "lb2"], "pairs": ["lb1", "lb2"]}
+
+
+def asked_of_nagios(extra: dict[str, str]) -> dict[str, Any]:
+    groups = {**farm.GROUPS, "ungrouped": []}
+    hostvars: dict[str, dict[str, Any]] = {name: dict(own) for name, own in farm.HOSTVARS.items()}
+    for node in farm.NODES:
+        hostvars[node]["selfheal_limits"] = {"reading_age_seconds": 750}
+    asked = _state(extra, groups, hostvars, 0.0)["ask"]["monitor"]["nagios"]
+    assert isinstance(asked, dict)
+    return asked
+
+
+def test_each_layer_is_judged_with_its_own_age_of_readings() -> None:
+    asked = asked_of_nagios({"selfheal_node": "ei1"})
+    assert {layer["layer"]: layer["reading_age_seconds"] for layer in asked["layers"]} == {"ei": 750, "extlb": 150}
+
+
+def test_a_heal_is_judged_with_the_ring_and_a_drill_is_not() -> None:
+    """A drill is about a well node: what was read or healed before speaks neither for nor against it."""
+    assert asked_of_nagios({"selfheal_node": "ei1"})["journal"] == "/var/lib/selfheal/journal.db"
+    assert asked_of_nagios({})["journal"] == "/var/lib/selfheal/journal.db"
+    assert "journal" not in asked_of_nagios({"selfheal_node": "ei1", "selfheal_reason": "drill"})

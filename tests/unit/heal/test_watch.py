@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
+from ansible_collections.selfheal.cluster.plugins.action import heal_watch
 from ansible_collections.selfheal.cluster.plugins.action.heal_watch import _outcome
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_watch as watch
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import verdict
 
 MEMBER = {"address": "10.0.0.21", "port": 8280}
 PAIR = {"instance": "VI"}
@@ -82,17 +87,73 @@ def test_when_a_watch_is_over(mode: str, answers: list[str], over: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("mode", "said", "silent", "verdict"),
+    ("mode", "said", "broken", "becomes"),
     [
-        ("until", ["bad", ""], 0, "well"),
-        ("until", ["bad", "bad"], 0, "ill"),
-        ("until", [], 3, "unreachable"),
-        ("while", ["", ""], 1, "well"),
-        ("while", ["", "bad", "bad"], 0, "ill"),
-        ("while", [], 3, "unreachable"),
+        ("until", ["bad", ""], [], "ok"),
+        ("until", ["bad", "bad"], [], "refused"),
+        ("until", ["bad"], ["broke"], "failed"),
+        ("until", [], ["broke"], "failed"),
+        ("until", [], [], "unreachable"),
+        ("while", ["", ""], [], "ok"),
+        ("while", ["", "bad"], ["broke"], "ok"),  # patience is for either
+        ("while", ["", "bad", "bad"], [], "refused"),
+        ("while", [""], ["broke", "broke"], "failed"),
+        ("while", [], ["broke"], "failed"),
+        ("while", [], [], "unreachable"),
     ],
 )
-def test_a_lost_connection_is_no_illness(mode: str, said: list[str], silent: int, verdict: str) -> None:
-    outcome = _outcome({"mode": mode, "patience": 2}, said, silent)
-    assert bool(outcome.get("failed")) is (verdict == "ill")
-    assert bool(outcome.get("unreachable")) is (verdict == "unreachable")
+def test_neither_a_lost_connection_nor_a_broken_module_is_an_illness(
+    mode: str, said: list[str], broken: list[str], becomes: str
+) -> None:
+    assert verdict(_outcome({"mode": mode, "patience": 2}, said, broken)) == becomes
+
+
+BROKE = {"failed": True, "msg": "MODULE FAILURE"}
+LOST = AnsibleConnectionFailure("no route")
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, answers: list[Any], mode: str = "until") -> dict[str, Any]:
+    """The result of the task, one second of a fake clock per question; the last answer stays."""
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = clock.time = lambda: clock.now
+    clock.sleep = lambda seconds: setattr(clock, "now", clock.now + seconds)
+
+    def execute(**_named: Any) -> dict[str, Any]:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    arguments = {"ask": "keepalived_info", "args": {}, "question": "no_address", "about": PAIR, "mode": mode,
+                 "seconds": 4.0, "every": 1.0, "patience": 2}  # fmt: skip
+    monkeypatch.setattr(heal_watch, "time", clock)
+    monkeypatch.setattr(ActionBase, "run", lambda *_given: {})
+    action = object.__new__(heal_watch.ActionModule)
+    monkeypatch.setattr(action, "validate_argument_spec", lambda **_named: (None, arguments), raising=False)
+    monkeypatch.setattr(action, "_execute_module", execute, raising=False)
+    return action.run(task_vars={})
+
+
+@pytest.mark.parametrize(
+    ("mode", "answers", "becomes", "asked"),
+    [
+        pytest.param("until", [BROKE], "failed", 5, id="no memory for the module: nobody said a word of the node"),
+        pytest.param("until", [BROKE, node("BACKUP", False)], "ok", 2, id="it can answer again"),
+        pytest.param("until", [node("BACKUP", True)], "refused", 5, id="proven bad"),
+        pytest.param("until", [node("BACKUP", True), BROKE], "failed", 5, id="nobody knows what became of it"),
+        pytest.param("until", [LOST], "unreachable", 5, id="out of reach"),
+        pytest.param("while", [node("BACKUP", False), BROKE, BROKE, node("BACKUP", False)], "ok", 5, id="two gaps"),
+        pytest.param("while", [node("BACKUP", False), BROKE], "failed", 5, id="not watched to its end"),
+        pytest.param("while", [BROKE, node("BACKUP", True), node("BACKUP", False)], "ok", 5, id="once is no proof"),
+        pytest.param("while", [node("BACKUP", True)], "refused", 2, id="ill again"),
+    ],
+)
+def test_only_a_judged_answer_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch, mode: str, answers: list[Any], becomes: str, asked: int
+) -> None:
+    result = watched(monkeypatch, list(answers), mode)
+    assert verdict(result) == becomes
+    assert ("reason" in result) is (becomes == "refused")
+    assert result["asked"] == asked
+    if becomes == "failed":
+        assert result["msg"] == "MODULE FAILURE"

@@ -73,6 +73,7 @@ class FakeFarm:
         self.config = Config(
             nagios={"url": "http://127.0.0.1/"}, inventory=str(folder / "inventory"), spool=str(folder / "spool"),
             runs=str(folder / "runs"), journal=str(folder / "journal.db"), command_file=str(folder / "nagios.cmd"),
+            heartbeat_seconds=30.0,
         )  # fmt: skip
         Journal.create(self.config.journal, START)
         with Journal(self.config.journal) as journal:

@@ -259,7 +259,8 @@ class FakeNagios:
                 for name, word in status.items()
             }
         elif query == "hostlist":
-            listed = {name: {**HOST, "name": name, "last_check": now, "parent_hosts": []} for name in planner.NODES}
+            nodes = [node for policy in heal_policies().values() for node in policy["nodes"]]
+            listed = {name: {**HOST, "name": name, "last_check": now, "parent_hosts": []} for name in nodes}
         elif query == "downtimelist":
             listed = {}
         return answer(query, listed, 0, at_ms=now)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heals import healed_since
 from selfheal_cluster.healer import config, pace, reading, results, spool, units
 
 EVENT: dict[str, Any] = {
@@ -207,6 +208,23 @@ def test_alerts_without_end_do_not_make_it_dearer(cost: float) -> None:
     assert count * cost <= 0.1 * 3000.0 + max(cost, pace.CREDIT) + cost, "more than the credit is unpaid"
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "seconds"),
+    [
+        ({}, 4.0),
+        ({"a": {"verdict": "ok"}, "b": {"verdict": "unknown"}}, 4.0),
+        ({"a": {"verdict": "faulty"}}, 4.0),  # its run is begun; nothing new is waited for
+        ({"a": {"verdict": "ok"}, "b": {"verdict": "suspect"}}, pace.DOUBT_SECONDS),
+        ({"b": {"verdict": "suspect", "layer_load": True}}, 4.0),
+    ],
+)
+def test_a_doubt_is_looked_at_more_closely_and_never_for_more(verdicts: dict[str, Any], seconds: float) -> None:
+    assert pace.wanted_seconds(verdicts, 4.0) == seconds
+    assert pace.wanted_seconds(verdicts, 1.0) == 1.0
+    dear = pace.ended(pace.begun(pace.Pace(), 100.0), 6.0, 100.0)
+    assert pace.due_at(dear, pace.wanted_seconds(verdicts, 4.0), False) == 160.0
+
+
 def test_an_alert_is_answered_at_once() -> None:
     at = pace.ended(pace.begun(pace.Pace(), 100.0), 6.0, 100.0)
     assert pace.due_at(at, 4.0, False) == 160.0
@@ -246,15 +264,35 @@ def test_the_cpu_of_a_unit() -> None:
 
 
 def test_the_question_and_since() -> None:
-    policies = {"ei": {"layer": "ei", "nodes": ["ei1"], "gauges": None, "limits": {"reading_age_seconds": 60}}}
+    policies = {
+        layer: {"layer": layer, "nodes": [node], "gauges": None, "limits": {"reading_age_seconds": age}}
+        for layer, node, age in (("km", "km1", 750), ("ei", "ei1", 60))
+    }
     asked = reading.question(config.parse(GOOD), policies, {"ei1": 5.0})
-    assert asked["layers"] == [{"layer": "ei", "nodes": ["ei1"], "gauges": None}]
-    assert asked["reading_age_seconds"] == 60
+    assert asked["layers"] == [
+        {"layer": "ei", "nodes": ["ei1"], "gauges": None, "reading_age_seconds": 60},
+        {"layer": "km", "nodes": ["km1"], "gauges": None, "reading_age_seconds": 750},
+    ]
+    assert "reading_age_seconds" not in asked, "each layer has its own"
     attempts: list[dict[str, Any]] = [
         {"node": "ei1", "outcome": "healed", "ended_at": 5.0}, {"node": "ei1", "outcome": "healed", "ended_at": 9.0},
         {"node": "ei2", "outcome": "undone", "ended_at": 7.0}, {"node": "ei3", "outcome": None, "ended_at": None},
     ]  # fmt: skip
-    assert reading.healed_since(attempts) == {"ei1": 9.0}
+    assert healed_since(attempts, 10.0) == {"ei1": 9.0}
+
+
+def test_a_restart_that_did_not_help_is_as_new_a_begin_as_one_that_did() -> None:
+    """What went back before the restart is not: its node is as it was, and so are its readings."""
+    rows = [{"node": "ei1", "outcome": "undone", "phase": phase, "ended_at": at}
+            for phase, at in (("soak", 7.0), ("evidence", 9.0), ("", 9.5), (None, 9.7))]  # fmt: skip
+    assert healed_since(rows, 10.0) == {"ei1": 7.0}
+
+
+def test_a_heal_of_the_future_hides_none_of_the_past() -> None:
+    attempts = [{"node": "ei1", "outcome": "healed", "ended_at": at} for at in (9.0, 7270.0)]
+    assert healed_since(attempts, 10.0) == {"ei1": 9.0}
+    assert healed_since(attempts[1:], 10.0) == {}
+    assert healed_since(attempts, 7000.0) == {"ei1": 7270.0}, "two clocks may differ a little"
 
 
 # -- units ---------------------------------------------------------------------------------------

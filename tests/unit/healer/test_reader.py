@@ -104,6 +104,8 @@ def test_what_the_healer_keeps_of_a_verdict_is_little() -> None:
     kept = reader.slim(whole)
     assert kept["readings"] == [{"gauge": "memory", "service": "m", "at": 5.0, "verdict": "faulty"}]
     assert (len(kept["reasons"]), len(kept["reasons"][0])) == (10, 300)
+    assert "unseen" not in kept
+    assert reader.slim({**whole, "unseen": "Nagios shows 4 of 5 nodes"})["unseen"], "or runs are begun for nothing"
 
 
 def test_the_answer_begins_with_nagios_and_has_a_line_per_node(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_the_answer_begins_with_nagios_and_has_a_line_per_node(tmp_path: Path) -
         "gauges": [{"name": "web", "service": "web", "read": "state", "kind": "service"}],
     }
     question = {
-        "nagios": {"url": "http://127.0.0.1:9/nagios4/cgi-bin"}, "layers": [layer], "reading_age_seconds": 60,
+        "nagios": {"url": "http://127.0.0.1:9/nagios4/cgi-bin"}, "layers": [layer],
         "journal": path, "since": {}, "timeout": 30,
     }  # fmt: skip
     sink = io.StringIO()
@@ -128,7 +130,7 @@ def test_the_answer_begins_with_nagios_and_has_a_line_per_node(tmp_path: Path) -
 
 
 def test_a_broken_question_is_told_as_an_error(tmp_path: Path) -> None:
-    question = {"nagios": {}, "layers": [], "reading_age_seconds": 60, "journal": str(tmp_path / "none.db"),
+    question = {"nagios": {}, "layers": [], "journal": str(tmp_path / "none.db"),
                 "since": {}, "timeout": 30}  # fmt: skip
     sink = io.StringIO()
     assert reader.main(io.StringIO(json.dumps(question)), sink) == 1

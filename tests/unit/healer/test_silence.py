@@ -11,7 +11,7 @@ import pytest
 from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.reading import Reading, written_at
 from selfheal_cluster.healer.silence import HEARD, NOTHING, Deaf, silence
-from tests.unit.healer.fake_farm import FakeFarm
+from tests.unit.healer.fake_farm import FakeFarm, FakeReader
 
 SILENT_SECONDS = 600.0
 
@@ -199,3 +199,36 @@ def test_a_dead_pipe_stops_heals_while_frozen_data_still_look_young(tmp_path: Pa
     farm.run(healer, 20.0)
     assert watched(said)[1:] == [f"nagios: {HEARD}"]
     assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
+
+
+def test_a_layer_that_nagios_shows_in_part_is_not_healed_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = FakeFarm(tmp_path, layers=2)
+    said: list[str] = []
+    healer = farm.healer(said)
+    missing = "Nagios shows 5 of 6 nodes: missing n0-2."
+    whole = FakeReader.collect
+
+    def part(reader: FakeReader) -> Reading | None:
+        seen = whole(reader)
+        if seen is not None and missing:
+            seen.unseen = missing
+            for node in ("n0-0", "n0-1", "n0-2"):
+                seen.verdicts[node]["unseen"] = missing
+        return seen
+
+    monkeypatch.setattr(FakeReader, "collect", part)
+    farm.run(healer, 15.0)
+    farm.fall_ill("n0-0")
+    farm.fall_ill("n1-0")
+    farm.run(healer, 120.0)
+    assert [unit for unit in farm.started if "n0-0" in unit] == []
+    assert farm.refused == [], "a run that its own plan refuses is not begun"
+    assert "n1-0" not in farm.ill_since, "the other layer was healed meanwhile"
+    (line,) = [line for line in said if line.startswith("nodes:")]
+    assert "missing n0-2; its layer is not healed until then" in line
+    missing = ""
+    farm.run(healer, 120.0)
+    assert farm.ill_since == {}
+    assert "nodes: Nagios shows them all" in said

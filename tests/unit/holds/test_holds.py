@@ -65,6 +65,17 @@ def test_a_hold_comes_back_as_it_was_written(holds: Holds) -> None:
     }
 
 
+def test_what_a_hold_has_replaced_comes_back_with_it_and_older_files_have_none(holds: Holds) -> None:
+    put(holds)
+    path = holds.holds / file_name(MEMBER)
+    older = json.loads(path.read_text(encoding="utf-8"))
+    del older["parked"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert "parked" not in (describe(holds.read(MEMBER)) or {})
+    holds.put(MEMBER, "i1", 7, "shift", "memory", 60, parked=51)
+    assert (describe(holds.read(MEMBER)) or {})["parked"] == 51
+
+
 def test_no_file_is_no_hold(holds: Holds) -> None:
     assert holds.read(MEMBER) is None
     assert describe(None) is None

@@ -176,6 +176,18 @@ def test_a_node_left_out_keeps_its_slot_until_it_serves_again(tmp_path: Path) ->
         assert closed == [{"state": "closed", "outcome": "returned_by_hand"}]
 
 
+def test_what_a_person_has_taken_is_not_closed_as_returned(tmp_path: Path) -> None:
+    with new(tmp_path) as journal:
+        first = journal.decide(question("ei3"), NOW)
+        set_flag(journal, "taken:" + first["incident"], True, "anna", NOW + 5)
+        release(journal, first["incident"], first["epoch"], "undone", {}, NOW + 10)
+        other = question("extlb1", ill={"extlb1": "resource", "ei3": "service"})
+        assert journal.decide(other, NOW + 20)["admitted"]
+        found = journal.rows("SELECT state, outcome FROM incidents WHERE id = ?", first["incident"])
+        assert found == [{"state": "open", "outcome": "undone"}]
+        assert journal.flag("taken:" + first["incident"])
+
+
 def test_attempts_are_reserved_before_acting_and_success_does_not_reset(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
         request = question(policy={"ei": {"limits": {"max_attempts": 2}}})

@@ -40,6 +40,17 @@ def test_each_phase_extends_to_its_deadline_and_a_margin(tmp_path: Path) -> None
         assert journal.rows("SELECT phase, phase_at FROM attempts") == [{"phase": "restart", "phase_at": NOW + 10}]
 
 
+def test_no_phase_makes_the_lease_shorter(tmp_path: Path) -> None:
+    """Hanging requests ran out for a minute while the phase asked for 5 s: its leases must not be free meanwhile."""
+    with new(tmp_path) as journal:
+        heal = journal.decide(question(), NOW)
+        first = extend(journal, heal["incident"], heal["epoch"], "evidence", 5, NOW + 1)
+        assert first["deadline"] == heal["expires_at"] > NOW + 61
+        assert {item["expires_at"] for item in journal.rows("SELECT expires_at FROM leases")} == {heal["expires_at"]}
+        second = extend(journal, heal["incident"], heal["epoch"], "restart", 60, NOW + 61)
+        assert (second["held"], second["deadline"]) == (True, NOW + 151)
+
+
 def test_a_run_that_slept_past_its_lease_is_told_so(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
         heal = journal.decide(question(), NOW)
@@ -204,6 +215,32 @@ def test_only_a_process_that_is_really_gone_is_dead() -> None:
     assert {"incident": "c", "epoch": 3} in dead_runs([zombie], me)
     rebooted = {"incident": "d", "epoch": 4, "owner": {**me, "boot_id": "before"}}
     assert dead_runs([rebooted], me) == [{"incident": "d", "epoch": 4}]
+
+
+@pytest.mark.parametrize(
+    ("said", "dead"), [(None, False), (PermissionError(), False), (OSError(), False), (ProcessLookupError(), True)]
+)
+def test_a_process_that_proc_hides_is_dead_only_if_the_kernel_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: OSError | None, dead: bool
+) -> None:
+    """Mounted with hidepid=2, /proc shows nothing of a run that another user has begun."""
+    me = whoami(os.getpid())
+    holders = [{"incident": "a", "epoch": 1, "owner": {**me, "pid": 4711}}]
+    asked: list[tuple[int, int]] = []
+
+    def kill(pid: int, signal: int) -> None:
+        asked.append((pid, signal))
+        if said:
+            raise said
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert bool(dead_runs(holders, me, str(tmp_path))) is dead
+    assert asked == [(4711, 0)], "it is only asked, never sent a signal"
+
+
+def test_a_living_process_that_proc_hides_keeps_its_leases(tmp_path: Path) -> None:
+    me = whoami(os.getpid())
+    assert dead_runs([{"incident": "a", "epoch": 1, "owner": me}], me, str(tmp_path)) == []
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,21 @@ def test_acknowledging_ends_a_take_over_and_is_refused_while_it_is_healed(tmp_pa
         assert journal.history(NOW + 4)["attempts"][0]["acknowledged"] is True
 
 
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [("left_out", True), ("failed", True), ("ambiguous", True), ("undone", False), ("healed", False)],
+)
+def test_acknowledging_says_what_may_still_be_held(tmp_path: Path, outcome: str, told: bool) -> None:
+    """The word closes books; whoever says it must not think that it gave a node its traffic back."""
+    with new(tmp_path) as journal:
+        run = heal(journal)
+        release(journal, run["incident"], run["epoch"], outcome, {}, NOW + 2)
+        for check_mode in (True, False):
+            texts = " ".join(say(params(tmp_path, acknowledge=run["incident"]), NOW + 3, check_mode)[1])
+            assert ("may still be held out of traffic" in texts) is told
+            assert ("'selfheal: ei1' in Nagios stays critical" in texts) is told
+
+
 def test_words_have_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_journal_said, "KEPT", 5)
     with new(tmp_path) as journal:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Hol
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_move import (
     Wish,
     choose_offset,
+    parked_below,
     reached,
     refuse,
 )
@@ -58,6 +60,21 @@ def wish(**changes: Any) -> Wish:
 
 def hold(incident: str, epoch: int) -> Hold:
     return Hold("keepalived:VI_ext", incident, epoch, "shift", "", "b", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "before", "below"),
+    [
+        ("shift", None, 0),
+        ("shift", hold("i0", 5), 0),
+        ("shift", replace(hold("i0", 5), phase="parked"), 51),
+        ("shift", replace(hold("i1", 6), parked=30), 30),  # of a run that died
+        ("parked", replace(hold("i1", 7), parked=30), 0),
+        ("parked", replace(hold("i0", 5), phase="parked"), 0),
+    ],
+)
+def test_what_was_parked_below_a_hold_is_not_forgotten(phase: str, before: Hold | None, below: int) -> None:
+    assert parked_below(wish(phase=phase), before, 51) == below
 
 
 @pytest.mark.parametrize(

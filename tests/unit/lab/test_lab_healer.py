@@ -65,7 +65,7 @@ def test_a_kept_farm_with_a_healer_is_of_the_healers_sources_too(checkout: Path,
 
 def test_the_index_gives_everything_but_our_own_wheel() -> None:
     wanted = wheelhouse.requirements()
-    assert wheelhouse.OWN not in wanted
+    assert not [name for name in wanted if wheelhouse.OWN in name or "{" in name]
     assert {"ansible-core", "ansible-runner", "prometheus-client"} <= set(wanted)
 
 

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import DEFAULT_GAUGES
+from ansible_collections.selfheal.cluster.plugins.module_utils._health import ASKED
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_farm import farm, partitions
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_thresholds import PROBES, thresholds
 
@@ -90,12 +92,19 @@ def test_the_farm() -> None:
     assert [host["name"] for host in found["hosts"]] == GROUPS["all"]
     assert hosts["ei1"] == {
         "name": "ei1", "address": "10.0.0.21", "layer": "ei", "criticality": "normal", "parents": [], "port": 8280,
-        "path": "/health", "guarded": False, "pair": False, "partitions": [{"path": "/", "command": "check_disk_root"}],
-        "thresholds": thresholds(),
+        "path": "/health", "scheme": "http", "guarded": False, "pair": False,
+        "partitions": [{"path": "/", "command": "check_disk_root"}], "thresholds": thresholds(),
     }  # fmt: skip
     assert [host["name"] for host in found["hosts"] if host["pair"]] == ["lb1", "lb2"]
     assert (hosts["lb1"]["address"], hosts["lb1"]["guarded"], hosts["lb1"]["path"]) == ("lb1", True, "/")
     assert (hosts["m"]["layer"], hosts["m"]["port"], hosts["m"]["guarded"]) == ("", None, False)
+
+
+def test_every_way_to_ask_a_service_has_its_command() -> None:
+    template = (Path(__file__).parents[3] / "roles/nagios_server/templates/selfheal.cfg.j2").read_text(encoding="utf-8")
+    for scheme in ASKED:
+        assert farm(hostvars(selfheal_health_scheme=scheme), GROUPS, ["ei1"])["hosts"][0]["scheme"] == scheme
+        assert f"command_name  selfheal-{scheme}\n" in template
 
 
 def test_only_some_nodes() -> None:
@@ -116,6 +125,7 @@ def test_only_some_nodes() -> None:
         ({"selfheal_port": 70000}, "selfheal_port"),
         ({"selfheal_health_path": "/x' ; id '"}, "selfheal_health_path"),
         ({"selfheal_health_path": "/x!y"}, "selfheal_health_path"),
+        ({"selfheal_health_scheme": "tcp!x"}, "selfheal_health_scheme"),
         ({"selfheal_health_path": "/$USER1$"}, "selfheal_health_path"),
         ({"selfheal_parents": ["nobody"]}, "selfheal_parents"),
         ({"selfheal_parents": ["a;b"]}, "name"),

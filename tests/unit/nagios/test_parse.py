@@ -33,6 +33,7 @@ def test_the_whole_record() -> None:
         "last_check": NOW_MS / 1000 - 3,
         "last_state_change": NOW_MS / 1000 - 9,
         "last_hard_state_change": None,
+        "next_check": NOW_MS / 1000 + 7,
         "output": "CRITICAL: 4% available",
         "long_output": "",
         "perf_data": "mem_available=10kB",

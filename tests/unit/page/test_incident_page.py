@@ -67,7 +67,8 @@ def whole() -> dict[str, Any]:
                       "epoch": 7, "reason": "drill", "owner": {"user": "anna", "host": "desk"}, "detail": {
                           "phases": [{"name": n, "started": a, "ended": b} for n, a, b in phases],
                           "traffic_safe_at": 1002.0, "restored_at": None, "problems": ["the check stayed red"],
-                          "unverified": False, "felt": felt}}],
+                          "unverified": False, "felt": felt,
+                          "read_again": {"verdict": "faulty", "reasons": ["memory: <b>97 %</b>"]}}}],
         "phases": [], "leases": [],
         "words": [{"at": 1013.0, "word": "take", "by": "bob@desk", "reason": "I look"}],
         "alerts": [{"at": 989.0, "service": "memory", "state": "CRITICAL", "type": "HARD", "attempt": 3,
@@ -90,7 +91,8 @@ def test_everything_is_on_the_page() -> None:
         "it is the second time", "shift: take ei1 out", "3.1 %", "Verdict at", "faulty", "calm", "MASTER",
         "extlb2 gave no answer: No route", "errors 5xx", "17", "As the judge counted", "two nodes out", "50 ms",
         "ei1.processes.txt", "4711", "CRITICAL", "opened", "selfheal-heal@I-1-1.service", "it is faulty",
-        "A person was called", "ei1 stays out of traffic", "The plan was the same",
+        "Nagios after the heal: faulty: memory: <b>97 %</b>", "A person was called", "ei1 stays out of traffic",
+        "The plan was the same",
     ):  # fmt: skip
         assert words in text, words
     assert text.index("faulty memory") < text.index("ok http"), "the worst reading comes first"
@@ -220,7 +222,7 @@ DUTIES = [
     ({}, ["mode_observe"], "Layer ei only observes", "nothing was done yet"),
     ({}, ["paused"], "selfheal resume", "nothing was done yet"),
     ({}, ["lease_taken"], "looked at again by itself", "nothing was done yet"),
-    ({"taken": True, "outcome": "undone"}, [], "a person has it", "taken it over. Not healed: everything is back"),
+    ({"taken": True, "outcome": "undone"}, [], "a person has it", "taken it over. Not healed: the node serves"),
     ({"state": "closed", "outcome": "acknowledged by anna"}, [], "Nothing", "settled it (acknowledged by anna)"),
     ({"state": "closed", "outcome": "strange"}, [], "Nothing", "It ended as: strange."),
 ]  # fmt: skip

@@ -108,7 +108,7 @@ def snapshot() -> dict[str, Any]:
 
 
 def history() -> dict[str, Any]:
-    return {"attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [], "readings": [],
+    return {"attempts": [], "leases": [], "incidents": [], "paused": False, "aborts": [],
             "fresh_journal": False, "policies": {}}  # fmt: skip
 
 

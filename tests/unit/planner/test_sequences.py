@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
+    MARGIN_SECONDS,
     PHASES,
     RETURN_ONLY,
     SHIFT_ONLY,
@@ -47,3 +48,9 @@ def test_deadlines_come_from_the_limits() -> None:
     assert found["restart"] == 91
     assert found["shift"] == 35
     assert all(isinstance(value, int) for value in found.values())
+
+
+@pytest.mark.parametrize("changes", [{"drain_seconds": 60}, {"drain_seconds": 0, "evidence_seconds": 60}])
+def test_requests_run_out_and_evidence_is_taken_in_one_phase(changes: dict[str, int]) -> None:
+    found = deadlines({**farm.policies()["ei"]["limits"], **changes})["evidence"]
+    assert found + MARGIN_SECONDS > 60 + 40, "the lease outlives the time-outs of its tasks"

@@ -69,7 +69,53 @@ def test_unknown_nodes_of_a_group_are_left_out_but_all_must_agree() -> None:
         effective("ei", hostvars, groups)
 
 
+@pytest.mark.parametrize(
+    ("given", "unit"),
+    [
+        ("haproxy", "haproxy.service"),
+        ("haproxy.service", "haproxy.service"),
+        ("haproxy@ext", "haproxy@ext.service"),
+        ("haproxy@ext.service", "haproxy@ext.service"),
+        ("wso2.ei", "wso2.ei.service"),
+        ("ei.target", "ei.target"),
+    ],
+)
+def test_a_unit_has_one_spelling(given: str, unit: str) -> None:
+    assert ei(selfheal_service=given)["service"] == unit
+    assert policy_hash(ei(selfheal_service=given)) == policy_hash(ei(selfheal_service=unit))
+
+
 NAN, INF = float("nan"), float("inf")
+
+
+def relief(**changes: Any) -> dict[str, Any]:
+    """One entry of ``selfheal_relief``; what is None is left out."""
+    entry = {"path": "/var/log/ei", "pattern": "*.log.*", "older_seconds": 3600, **changes}
+    return {"selfheal_relief": [{key: value for key, value in entry.items() if value is not None}]}
+
+
+def test_a_relief_says_what_may_be_deleted() -> None:
+    assert ei(**relief())["relief"] == [{"path": "/var/log/ei", "pattern": "*.log.*", "older_seconds": 3600}]
+    assert ei()["relief"] == extlb()["relief"] == []
+    for path in ("/srv/ei", "/opt/ei/logs", "/home/ei/logs", "/usr/local/tomcat/logs", "/var/lib/ei", "/data/ei/old"):
+        assert ei(**relief(path=path))["relief"][0]["path"] == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/var", "/etc", "/home", "/usr", "/tmp", "/data", "/var/log", "/var/lib", "/var/spool", "/var/run",
+        "/usr/local", "/usr/local/bin", "/usr/local/lib/x", "/usr/share/x", "/home/ei", "/root/logs", "/etc/ei",
+        "/boot/efi", "/proc/1", "/sys/x", "/dev/shm", "/lib/x", "/var/lib/selfheal", "/var/lib/selfheal/evidence",
+        "/var/spool/selfheal", "/var/lib/dpkg/info", "/var/log/journal/x", "/var/log/ei/", "/var//log/ei",
+        "//var/log/ei", "/var/log/./ei", "/var/log/ei/..", "/var/log/../../etc", "var/log/ei", "", "/var/log/e\ni",
+        "/var/log/\x00", "/var/log/\ud800", 5, ["/var/log/ei"],
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_relief_never_touches_a_folder_of_the_system(path: Any) -> None:
+    with pytest.raises(PolicyError, match=r"layer ei: selfheal_relief\[0\]\.path is .*no folder of the system"):
+        ei(**relief(path=path))
 
 
 @pytest.mark.parametrize(
@@ -92,8 +138,11 @@ NAN, INF = float("nan"), float("inf")
         ({"selfheal_service": "-x"}, ["selfheal_service"]),
         ({"selfheal_health_path": "health"}, ["selfheal_health_path", "begins with /"]),
         ({"selfheal_health_path": "/a b"}, ["selfheal_health_path"]),
+        ({"selfheal_health_scheme": "ftp"}, ["selfheal_health_scheme", "http, https, tcp, none"]),
+        ({"selfheal_health_address": "ei1.lan"}, ["selfheal_health_address", "'ei1.lan'", "an IP address"]),
         ({"selfheal_vip": "10.0.0.0/24"}, ["selfheal_vip", "IP address"]),
-        ({"selfheal_home": "later"}, ["selfheal_home", "now, window, never"]),
+        ({"selfheal_home": "later"}, ["selfheal_home", "now, never"]),
+        ({"selfheal_home": "window"}, ["selfheal_home", "window is not built yet: take now or never"]),
         ({"selfheal_reboot": "yes"}, ["selfheal_reboot", "true, false"]),
         ({"selfheal_reboot": 1}, ["selfheal_reboot"]),
         ({"selfheal_criticality": "top"}, ["selfheal_criticality", "low, normal, high"]),
@@ -102,6 +151,20 @@ NAN, INF = float("nan"), float("inf")
         ({"selfheal_config_test": [["haproxy", 1]]}, ["selfheal_config_test[0]"]),
         ({"selfheal_config_test": "haproxy -c"}, ["selfheal_config_test"]),
         ({"selfheal_config_files": ["etc/x"]}, ["selfheal_config_files[0]", "absolute path"]),
+        ({"selfheal_relief": "/var/log/ei"}, ["selfheal_relief", "a list of what may be deleted"]),
+        ({"selfheal_relief": ["/var/log/ei"]}, ["selfheal_relief[0]", "older_seconds: 3600"]),
+        (relief(pattern=None), ["selfheal_relief[0].pattern is missing"]),
+        (relief(path=None), ["selfheal_relief[0].path is missing"]),
+        (relief(patern="*"), ["selfheal_relief[0]", "patern", "Did you mean pattern?"]),
+        (relief(pattern="old/*.log"), ["selfheal_relief[0].pattern", "without '/'"]),
+        (relief(pattern=".."), ["selfheal_relief[0].pattern"]),
+        (relief(pattern=""), ["selfheal_relief[0].pattern"]),
+        (relief(pattern="*\n"), ["selfheal_relief[0].pattern"]),
+        (relief(pattern=1), ["selfheal_relief[0].pattern"]),
+        (relief(older_seconds=59), ["selfheal_relief[0].older_seconds", "60 or more"]),
+        (relief(older_seconds="3600"), ["selfheal_relief[0].older_seconds", "a number"]),
+        (relief(older_seconds=True), ["selfheal_relief[0].older_seconds"]),
+        (relief(older_seconds=NAN), ["selfheal_relief[0].older_seconds", "nan"]),
         ({"selfheal_limits": []}, ["selfheal_limits", "dictionary"]),
         ({"selfheal_limits": {"max_atempts": 3}}, ["max_atempts", "Did you mean max_attempts?"]),
         ({"selfheal_limits": {"max_attempts": True}}, ["selfheal_limits.max_attempts", "True", "a whole number"]),
@@ -137,8 +200,11 @@ def test_a_bad_pool_policy_names_layer_variable_and_what_is_allowed(changes: dic
         ({"selfheal_instance": ""}, "selfheal_instance is missing"),
         ({"selfheal_instance": "../x"}, "selfheal_instance"),
         ({"selfheal_preferred": "ei1"}, "no node of the layer"),
+        ({"selfheal_health_scheme": "none"}, "allowed for a pair: http, https, tcp"),
+        ({"selfheal_health_address": "10.0.0.100"}, "is the virtual IP, where the other node may answer"),
         ({"selfheal_limits": {"max_unavailable": 2}}, "of a pair is 1"),
         ({"selfheal_strategy": "lb_detach"}, "layer extlb"),
+        (relief(), "selfheal_relief is for the members of a pool"),
     ],
     ids=str,
 )
@@ -146,6 +212,16 @@ def test_a_bad_pair_policy(changes: dict[str, Any], word: str) -> None:
     with pytest.raises(PolicyError, match="layer extlb") as refused:
         extlb(**changes)
     assert word in refused.value.message
+
+
+def test_the_address_of_the_question_may_differ_from_node_to_node() -> None:
+    hostvars, groups = inventory()
+    hostvars["extlb1"]["selfheal_health_address"] = "10.0.0.11"
+    policy = effective("extlb", hostvars, groups)
+    assert policy["health_addresses"] == {"extlb1": "10.0.0.11", "extlb2": "127.0.0.1"}
+    assert policy["health_scheme"] == "http"
+    assert ei(selfheal_health_scheme="none")["health_scheme"] == "none"
+    assert layers(groups, hostvars)["extlb"] == ["extlb1", "extlb2"]
 
 
 def test_a_pair_has_two_nodes() -> None:

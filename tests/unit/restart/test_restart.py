@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
 
+from ansible_collections.selfheal.cluster.plugins.action import node_restart as action_plugin
 from ansible_collections.selfheal.cluster.plugins.action.node_restart import aged
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import verdict
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
 from ansible_collections.selfheal.cluster.plugins.modules.node_restart import perform
 
@@ -184,6 +188,56 @@ def test_a_reboot_is_one_command_and_proven_by_the_boot_id(tmp_path: Path, monke
     record.write_text(json.dumps({**content, "boot_id": "the boot before"}), encoding="ascii")
     assert once(tmp_path, systemd, kind="reboot", witnesses=[])["restarted"]
     assert systemd.did("systemctl", "reboot") == 1
+
+
+LOST = AnsibleConnectionFailure("broken pipe")
+MUTE = {"failed": True, "reason": "not_restartable", "restarted": False, "msg": "systemctl show did not end in 20 s"}
+
+
+def plugin(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> Any:
+    """The action plugin on a connection that answers so."""
+
+    def execute(**_named: Any) -> dict[str, Any]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    monkeypatch.setattr(action_plugin, "PAUSE", 0.0)
+    monkeypatch.setattr(action_plugin, "BOOT_POLL", 0.0)
+    action = object.__new__(action_plugin.ActionModule)
+    action._connection = SimpleNamespace(reset=lambda: None)
+    monkeypatch.setattr(action, "_execute_module", execute, raising=False)
+    return action
+
+
+@pytest.mark.parametrize(
+    ("answers", "becomes"),
+    [
+        pytest.param([MUTE], "refused", id="nothing was done"),
+        pytest.param([LOST, MUTE], "failed", id="the lost call may have restarted it"),
+        pytest.param([LOST, LOST, {**MUTE, "reason": "witness_stale"}], "failed", id="whatever it refuses for"),
+        pytest.param([LOST, {"changed": False, "restarted": True}], "ok", id="the lost call did"),
+        pytest.param([LOST, {**MUTE, "reason": "no_answer", "restarted": True}], "refused", id="and it is mute"),
+    ],
+)
+def test_after_a_lost_connection_no_refusal_proves_that_nothing_was_restarted(
+    monkeypatch: pytest.MonkeyPatch, answers: list[Any], becomes: str
+) -> None:
+    last = answers[-1]
+    answer = plugin(monkeypatch, list(answers))._ask(params(Path("/x")), None)
+    assert verdict(answer) == becomes
+    assert last.get("msg", "") in answer.get("msg", "")
+    assert bool(answer.get("restarted")) is bool(last.get("restarted"))
+
+
+def test_a_machine_that_came_back_with_another_boot_id_was_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = plugin(monkeypatch, [MUTE])
+    said = {"rc": 0, "stdout": "new\n"}
+    monkeypatch.setattr(action, "_low_level_execute_command", lambda *_given, **_named: said, raising=False)
+    begun = {"rebooting": True, "restarted": True, "boot_id_before": "old"}
+    after = action._after_reboot(params(Path("/x")), begun, None)
+    assert (after["failed"], after["restarted"], after["boot_id_after"]) == (True, True, "new")
 
 
 def test_witnesses_carry_their_age_by_the_clock_of_the_controller() -> None:

@@ -43,6 +43,18 @@ def unmonitored(f: Farm) -> None:
     f["seen"]["monitor"]["nagios"]["services"].pop("ei2")
 
 
+def slow_checks(f: Farm) -> None:
+    """Nagios looks every five minutes, and a reading counts for two and a half."""
+    answer = f["seen"]["monitor"]["nagios"]
+    f["layers"][1]["limits"]["reading_age_seconds"] = 150
+    for name in f["layers"][1]["nodes"]:
+        answer["verdicts"][name]["readings"] = [{"gauge": "memory", "service": "memory"}]
+        answer["services"][name] = [
+            {"service": "memory", "status": "ok", "state_type": "hard", "last_check": 900.0, "next_check": 1200.0},
+            {"service": "backup", "status": "ok", "state_type": "hard", "last_check": 900.0, "next_check": 87300.0},
+        ]
+
+
 def no_journal(f: Farm) -> None:
     f["seen"]["monitor"].update(journal=None, journal_error="no journal at /x", journal_reason="no_journal")
 
@@ -93,6 +105,14 @@ def unreachable(f: Farm) -> None:
 
 def unmapped(f: Farm) -> None:
     f["seen"]["extlb2"]["balancer"]["servers"].pop(0)
+
+
+def unresolved(host: str, words: str) -> Callable[[Farm], None]:
+    def breaks(f: Farm) -> None:
+        f["unresolved"] = {host: words}
+        f["addresses"] = {**f["addresses"], host: f"{host}.lan"}
+
+    return breaks
 
 
 def unchecked(f: Farm) -> None:
@@ -159,6 +179,10 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("stopped", nagios(fresh=False, reason="not_running"), "blocks", "monitor", "not_running", ""),
     ("slow status", nagios(status_update_interval=10), "weakens", "monitor", "every 10 s", "status_update_interval=1"),
     ("not in nagios", unmonitored, "blocks", "ei2", "no service of this node", "selfheal.cluster.nagios_agent"),
+    ("slow checks", slow_checks, "weakens", "ei", "checks memory every 300 s, and a reading counts for 150 s only",
+     "selfheal_limits: {reading_age_seconds: 750}"),
+    ("partial", nagios(fresh=False, reason="partial", message="Nagios shows 1 of 5 nodes"), "blocks", "monitor",
+     "shows 1 of 5 nodes", "authorized_for_all_hosts"),
     ("no journal", no_journal, "blocks", "monitor", "no journal there", "selfheal.cluster.heal_journal"),
     ("no journal user", journal_user_missing, "blocks", "monitor", "no journal there", "name: selfheal"),
     ("slow journal", journal_slow, "blocks", "monitor", "could not be asked: Timed out", ""),
@@ -174,6 +198,10 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("no systemd", unit("ei1", exists=None), "blocks", "ei1", "systemd does not answer", ""),
     ("masked", unit("ei1", restartable=False), "blocks", "ei1", "masked", ""),
     ("port", target("ei1", listening={"service": False, "nrpe": True}), "weakens", "ei1", "listens", "selfheal_port"),
+    ("no answer", target("ei1", health={"asked": "http://127.0.0.1:8280/", "ok": False, "detail": "HTTP 404"}),
+     "blocks", "ei1", "would ask http://127.0.0.1:8280/ there, and now it says: HTTP 404", "none: nothing is asked"),
+    ("no answer of a pair", target("extlb2", health={"asked": "tcp://127.0.0.1:80", "ok": False, "detail": "refused"}),
+     "blocks", "extlb2", "tcp://127.0.0.1:80", "let it listen on 127.0.0.1 too"),
     ("no nrpe", target("ei1", listening={"service": True, "nrpe": False}), "weakens", "ei1", "no NRPE", "nagios_agent"),
     ("bad config", target("ei1", config_test=[{"argv": ["haproxy", "-c"], "ok": False, "detail": "unknown keyword"}]),
      "blocks", "ei1", "unknown keyword", ""),
@@ -185,6 +213,8 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("no balancer", layer(1, balancers=[]), "blocks", "ei", "no load balancer is named", "selfheal_balancers"),
     ("one balancer", layer(1, balancers=["extlb1"]), "weakens", "extlb1", "single point of failure", ""),
     ("unmapped member", unmapped, "blocks", "ei1", "unmapped", "server ei1 10.0.0.21:8280 check"),
+    ("name of a member", unresolved("ei1", "cannot resolve"), "blocks", "ei1", "cannot resolve", "selfheal_address:"),
+    ("name of a balancer", unresolved("extlb2", "stands for"), "blocks", "extlb2", "stands for", "selfheal_address:"),
     ("unchecked server", unchecked, "blocks", "ei2", "does not check", "check inter"),
     ("human's hold", human_hold, "note", "ei2", "a human holds be_ei/ei2", ""),
     ("unknown server", stranger, "note", "ei", "be_ei/old7", ""),
@@ -193,6 +223,7 @@ CASES: list[tuple[str, Callable[[Farm], None], str, str, str, str]] = [
     ("three in a pair", layer(0, nodes=["extlb1", "extlb2", "ei1"]), "blocks", "extlb", "a pair has two", ""),
     ("no instance said", layer(0, instance=None), "blocks", "extlb", "its instance is not said", "selfheal_instance"),
     ("no vip said", layer(0, vip=""), "blocks", "extlb", "its vip is not said", "selfheal_vip"),
+    ("no port of a pair", layer(0, port=None), "blocks", "extlb", "its port is not said", "selfheal_port: 80"),
     ("keepalived unread", no_keepalived, "blocks", "extlb2", "no pid file", ""),
     ("keepalived stopped", keepalived("extlb2", running=False), "blocks", "extlb2", "does not run", "systemctl start"),
     ("address left", left_behind, "blocks", "extlb2", "left 10.0.0.100 behind", "systemctl start"),
@@ -233,8 +264,56 @@ def test_what_is_missing_is_named(
         assert hits[0]["file"], "lines without the file they belong to help nobody"
 
 
+def test_an_address_that_is_not_certain_is_told_once_and_nothing_is_made_of_it() -> None:
+    observed = farm()
+    unresolved("ei1", "cannot resolve ei1.lan")(observed)
+    assert [one["where"] for one in survey(observed, planner)["missing"]] == ["ei1"]
+
+
+def test_the_lines_for_a_question_say_no_more_than_the_policy_allows() -> None:
+    observed = farm()
+    target("extlb2", health={"asked": "x", "ok": False, "detail": "refused"})(observed)
+    lines = "\n".join(survey(observed, planner)["missing"][0]["lines"])
+    assert "selfheal_health_scheme" in lines
+    assert "selfheal_health_address" in lines
+    assert "none" not in lines
+
+
+def test_a_service_that_does_not_run_is_not_asked_why_it_is_silent() -> None:
+    observed = farm()
+    target("ei1", health={"asked": "x", "ok": False, "detail": "refused"})(observed)
+    unit("ei1", active=False)(observed)
+    assert [one for one in survey(observed, planner)["missing"] if "heal would ask" in one["what"]] == []
+
+
 def test_the_blocking_ones_come_first() -> None:
     observed = farm()
     for breaks in (human_hold, no_guard, clones):
         breaks(observed)
     assert [one["weight"] for one in survey(observed, planner)["missing"]] == ["blocks", "weakens", "note"]
+
+
+@pytest.mark.parametrize(
+    ("change", "nodes"),
+    [
+        ({"status": "critical", "state_type": "soft"}, 3), ({"checks_enabled": False}, 3), ({"next_check": None}, 3),
+        ({"next_check": 890.0}, 3), ({"last_check": None}, 3), ({"next_check": 1000.0}, 1),
+    ],
+)  # fmt: skip
+def test_checks_that_are_fast_enough_or_not_known_are_no_finding(change: dict[str, Any], nodes: int) -> None:
+    """A single long interval may be that of a check that waits for its time period, so one fast twin is enough."""
+    observed = farm()
+    slow_checks(observed)
+    for node in ("ei1", "ei2", "ei3")[:nodes]:
+        observed["seen"]["monitor"]["nagios"]["services"][node][0].update(change)
+    assert survey(observed, planner)["missing"] == []
+
+
+def test_an_age_that_is_long_enough_is_no_finding() -> None:
+    observed = farm()
+    slow_checks(observed)
+    pool = observed["layers"][1]
+    pool["gauges"] = [{"name": "memory", "max_age_seconds": 600}]
+    assert survey(observed, planner)["missing"] == []
+    pool["gauges"], pool["limits"]["reading_age_seconds"] = None, 300
+    assert survey(observed, planner)["missing"] == []
