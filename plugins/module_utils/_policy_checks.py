@@ -61,6 +61,7 @@ LIMITS: Dict[str, Tuple[Any, float, float, bool]] = {
     "attempts_window_seconds": (86400, 1, HUGE, False),
     "drain_seconds": (15, 0, 3600, False),
     "evidence_seconds": (5, 0, 600, False),
+    "stop_seconds": (10, 1, 3600, False),
     "restart_seconds": (60, 1, 7200, False),
     "verify_seconds": (60, 1, 7200, False),
     "readmit_seconds": (30, 1, 3600, False),
@@ -122,6 +123,9 @@ def check_limits(layer: str, value: Any) -> Dict[str, Any]:
     for key, (default, least, greatest, whole) in LIMITS.items():
         given = value.get(key, default)
         limits[key] = number(layer, "selfheal_limits.%s" % key, given, least, greatest, whole, value)
+    if "stop_seconds" in value and limits["stop_seconds"] >= limits["restart_seconds"]:
+        allowed = "less than restart_seconds (%g), which stopping counts in" % limits["restart_seconds"]
+        raise wrong(layer, "selfheal_limits.stop_seconds", limits["stop_seconds"], allowed, value)
     return limits
 
 

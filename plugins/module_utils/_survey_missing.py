@@ -43,6 +43,8 @@ NAGIOS_HELP: Mapping[str, Sequence[str]] = {
 }
 
 
+# Ansible reads a folder group_vars/all, and then no all.yml beside it.
+ALL_FILE = "group_vars/all.yml, or a file in group_vars/all where that is a folder"
 JOURNAL_TASK = ("tasks:", "  - selfheal.cluster.heal_journal:", "    become: true", "    become_user: selfheal")
 
 
@@ -87,7 +89,7 @@ def nagios_findings(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> 
     if not observed.get("nagios_url"):
         yield finding(
             "blocks", nagios["host"], "where Nagios' JSON CGIs are is not said",
-            "group_vars/all.yml",
+            ALL_FILE,
             (f"selfheal_nagios_url: http://{nagios['host']}/nagios4/cgi-bin", "selfheal_nagios_user: selfheal",
              "selfheal_nagios_password_file: /etc/selfheal/nagios.password"),
         )  # fmt: skip
@@ -114,7 +116,8 @@ def nagios_findings(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> 
             yield finding(
                 "blocks", node["node"], "Nagios has no service of this node, so its verdict stays unknown",
                 "the playbook that configures Nagios",
-                ("roles:", "  - selfheal.cluster.nagios_server    # on the monitor",
+                ("roles:",
+                 "  - selfheal.cluster.nagios_server    # on the monitor; with a Nagios of your own define them there",
                  "  - selfheal.cluster.nagios_agent     # on the node"),
             )  # fmt: skip
 
@@ -132,7 +135,7 @@ def journal_findings(picture: Mapping[str, Any]) -> Iterator[Finding]:
     if not journal["host"]:
         yield finding(
             "blocks", "inventory", "no journal: which machine keeps it is not said",
-            "group_vars/all.yml", ("selfheal_journal_host: NAME_OF_THE_MONITOR",),
+            ALL_FILE, ("selfheal_journal_host: NAME_OF_THE_MONITOR",),
         )  # fmt: skip
         return
     if not journal["asked"] and "become" not in journal["error"] and "user" not in journal["error"]:

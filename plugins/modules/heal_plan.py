@@ -25,7 +25,8 @@ options:
     type: str
   reason:
     description:
-      - V(drill) heals a healthy node on purpose. It lifts the refusals C(not_ill) and C(suspect_only) only.
+      - V(drill) heals a healthy node on purpose. It lifts the refusals C(not_ill), C(suspect_only) and
+        C(stale_alert), and for the active node of a pair C(layer_load).
     type: str
     choices: ['', drill]
     default: ''

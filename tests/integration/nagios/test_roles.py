@@ -30,6 +30,15 @@ PLAYBOOK = """
   roles: [selfheal.cluster.nagios_server]
 """
 
+LOOK = """
+- hosts: monitor
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: selfheal.cluster.nagios_server
+        tasks_from: preflight
+"""
+
 
 def changes(text: str) -> dict[str, int]:
     """Changed tasks per host, out of the recap."""
@@ -58,6 +67,22 @@ def test_a_refused_configuration_leaves_the_old_one_running(lab: Lab, playbook: 
     assert done.returncode != 0
     assert "Failed to locate check_period" in done.stdout
     assert lab.on("monitor", look).stdout == before
+
+
+def test_a_nagios_of_ones_own_is_not_replaced(lab: Lab, tmp_path: Path) -> None:
+    """As where this role never was: what it wrote here itself differs from the packages as anybody's files do."""
+    path = tmp_path / "look.yml"
+    path.write_text(LOOK)
+    lab.on("monitor", "mv /etc/nagios4/selfheal.cfg /etc/nagios4/selfheal.kept")
+    try:
+        refused = lab.playbook(str(path))
+        wanted = lab.playbook(str(path), "-e", '{"nagios_server_replace": true}')
+    finally:
+        lab.on("monitor", "mv /etc/nagios4/selfheal.kept /etc/nagios4/selfheal.cfg")
+    said = " ".join(refused.stdout.split())
+    assert refused.returncode != 0
+    assert "/etc/nagios4/nagios.cfg" in said and "set nagios_server_replace to true" in said, said
+    assert wanted.returncode == 0, wanted.stdout
 
 
 def test_nobody_reads_without_a_password(lab: Lab) -> None:

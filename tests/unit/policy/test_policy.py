@@ -172,6 +172,8 @@ def test_a_relief_never_touches_a_folder_of_the_system(path: Any) -> None:
         ({"selfheal_limits": {"max_attempts": 0}}, ["max_attempts", "1 or more"]),
         ({"selfheal_limits": {"drain_seconds": NAN}}, ["drain_seconds", "nan"]),
         ({"selfheal_limits": {"restart_seconds": INF}}, ["restart_seconds", "inf"]),
+        ({"selfheal_limits": {"stop_seconds": 0}}, ["stop_seconds", "from 1 to 3600"]),
+        ({"selfheal_limits": {"stop_seconds": 60}}, ["stop_seconds is 60", "less than restart_seconds (60)"]),
         ({"selfheal_limits": {"block_node_seconds": -1}}, ["block_node_seconds", "0 or more"]),
         ({"selfheal_limits": {"block_node_seconds": "1800"}}, ["block_node_seconds", "a number"]),
         ({"selfheal_limits": {"storm_layer": 1}}, ["storm_layer"]),

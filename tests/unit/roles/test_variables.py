@@ -88,3 +88,54 @@ def test_the_healer_takes_the_same_authority_unless_it_has_its_own() -> None:
     role = read("roles/healer/defaults/main.yml")
     assert render(role["healer_nagios_ca_file"]) == ""
     assert render(role["healer_nagios_ca_file"], selfheal_nagios_ca_file=CA) == CA
+
+
+@pytest.mark.parametrize("role", ["lb_detach", "keepalived_failover"])
+@pytest.mark.parametrize(
+    ("limits", "seconds"), [({"restart_seconds": 60, "stop_seconds": 45}, 45), ({"restart_seconds": 60}, 10)]
+)
+def test_a_service_has_as_long_to_stop_as_the_policy_says(role: str, limits: dict[str, int], seconds: int) -> None:
+    (task,) = [
+        task for task in read(f"roles/{role}/tasks/restart.yml") if task["name"] == "Restart the service of the node"
+    ]
+    assert (
+        render(task["selfheal.cluster.node_restart"]["stop_timeout"], **{f"{role}_heal": {"limits": limits}}) == seconds
+    )
+
+
+def entrances(playbook: str) -> list[tuple[str, str]]:
+    """Roles of a playbook with their entrances, in the order in which they run."""
+    tasks = [task for play in read(playbook) for task in play.get("tasks", [])]
+    asked = [task["ansible.builtin.include_role"] for task in tasks if "ansible.builtin.include_role" in task]
+    return [(role["name"].rpartition(".")[2], role.get("tasks_from", "main")) for role in asked]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "role"), [("playbooks/healer.yml", "healer"), ("playbooks/site.yml", "nagios_server")]
+)
+def test_what_may_be_refused_is_looked_at_before_anything_changes(playbook: str, role: str) -> None:
+    assert entrances(playbook)[0] == (role, "preflight")
+
+
+@pytest.mark.parametrize(
+    ("lines", "foreign"),
+    [
+        ([], []),
+        (["missing     /usr/share/doc/nagios4-common/README"], []),
+        (["??5?????? c /etc/nagios4/objects/contacts.cfg"], []),
+        (["??5?????? c /etc/nagios4/nagios.cfg"], ["/etc/nagios4/nagios.cfg"]),
+        (["missing   c /etc/nagios4/objects/localhost.cfg", "??5?????? c /etc/nagios4/resource.cfg"],
+         ["/etc/nagios4/objects/localhost.cfg"]),
+        (["??5?????? c /etc/nagios4/cgi.cfg", "??5?????? c /etc/apache2/conf-available/nagios4-cgi.conf"],
+         ["/etc/apache2/conf-available/nagios4-cgi.conf", "/etc/nagios4/cgi.cfg"]),
+    ],
+)  # fmt: skip
+def test_which_files_of_a_nagios_would_be_lost(lines: list[str], foreign: list[str]) -> None:
+    """``dpkg --verify`` names what is not as its package brought it; objects that the role reads stay in use."""
+    (task,) = [
+        task
+        for task in read("roles/nagios_server/tasks/preflight.yml")
+        if "__nagios_server_foreign" in task.get("vars", {})
+    ]
+    role = {**read("roles/nagios_server/defaults/main.yml"), "__nagios_server_changed": {"stdout_lines": lines}}
+    assert render(task["vars"]["__nagios_server_foreign"], **role) == foreign
