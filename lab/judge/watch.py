@@ -116,19 +116,20 @@ def has_address(fib_trie: str, address: str) -> bool:
 
 
 def started(pid: int) -> float:
-    """When a process started, in epoch seconds."""
+    """When a process started, in epoch seconds.
+
+    The kernel keeps it in ticks since the boot, a clock that nobody sets (proc(5), starttime), and says when it booted
+    in whole seconds only, which is up to one too early. So the boot is reckoned from both clocks as they are now. The
+    same ticks give the same answer for good: a wall clock that is set meanwhile must not look like another start.
+    """
     ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
-    return round(BOOT_TIME + ticks / CLOCK_TICKS, 2)
+    if ticks not in _STARTS:
+        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        _STARTS[ticks] = round(booted + ticks / CLOCK_TICKS, 2)
+    return _STARTS[ticks]
 
 
-def _boot_time() -> float:
-    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
-        if line.startswith("btime "):
-            return float(line.split()[1])
-    return 0.0
-
-
-BOOT_TIME = _boot_time()
+_STARTS: dict[int, float] = {}
 
 
 def parse_track(text: str) -> tuple[str, int] | None:

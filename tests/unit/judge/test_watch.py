@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from lab.judge.farm import JudgeError, farm_from
 from lab.judge.records import MachineSeen, sample_from_row, sample_row
-from lab.judge.watch import Machine, parse_track
+from lab.judge.watch import Machine, parse_track, started
 from lab.machines import Lab
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "lab/roles/lab_balancer/templates/keepalived.conf.j2"
@@ -126,3 +128,17 @@ def test_a_machine_that_is_off_keeps_nothing_of_its_last_boot(tmp_path: Path) ->
     machine.find()
     seen = machine.look()
     assert (seen.boot, seen.units, seen.address, seen.offset) == (0.0, {}, False, None)
+
+
+def test_a_start_has_the_time_of_the_clock_and_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is stamped too early falls into the incident before, which then has two."""
+    before = time.time()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        after = time.time()
+        try:
+            at = started(process.pid)
+            assert before - 0.03 <= at <= after + 0.03, "in ticks of a hundredth of a second, and rounded"
+            monkeypatch.setattr(time, "time", lambda: after + 3600)
+            assert started(process.pid) == at
+        finally:
+            process.kill()
