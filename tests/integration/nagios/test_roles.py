@@ -75,10 +75,13 @@ def test_a_nagios_of_ones_own_is_not_replaced(lab: Lab, tmp_path: Path) -> None:
     path.write_text(LOOK)
     lab.on("monitor", "mv /etc/nagios4/selfheal.cfg /etc/nagios4/selfheal.kept")
     try:
+        interrupted = lab.playbook(str(path))
+        lab.on("monitor", "mv /etc/nagios4/selfheal-before /etc/nagios4/kept-before")
         refused = lab.playbook(str(path))
         wanted = lab.playbook(str(path), "-e", '{"nagios_server_replace": true}')
     finally:
-        lab.on("monitor", "mv /etc/nagios4/selfheal.kept /etc/nagios4/selfheal.cfg")
+        lab.on("monitor", "cd /etc/nagios4 && mv selfheal.kept selfheal.cfg && mv kept-before selfheal-before")
+    assert interrupted.returncode == 0, interrupted.stdout
     said = " ".join(refused.stdout.split())
     assert refused.returncode != 0
     assert "/etc/nagios4/nagios.cfg" in said and "set nagios_server_replace to true" in said, said
