@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import shutil
 import socket
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lab import base, farm, host
+from lab import base, farm, host, owner
 from lab.machines import CGROUPS, Lab, LabError, run, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
@@ -265,6 +266,9 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Make the lab as wanted; change nothing when it is."""
     machines = check_spec(wanted)
     started = time.monotonic()
+    for left in owner.abandoned_labs(lab):
+        base.say(f"lab {left.name} is left of a run that is dead: it is removed first")
+        down(left)
     lower = base.ensure()
     with base.locked(lab.lock, f"works on lab {lab.name}"):
         restarted = host.ensure_lxcfs()
@@ -277,7 +281,9 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
         )
         _each(lambda node: remove_machine(lab, node), wrong)
         changed = host.ensure_bridge(lab, str(wanted["bridge_address"]))
-        changed |= host.ensure_key(lab)
+        if host.ensure_key(lab):
+            changed = True
+            owner.put(lab, os.environ)
         changed |= host.ensure_inotify()
         missing = sorted(set(machines) - found_nodes(lab))
         kept = farm.saved(list(machines)) if farm.asked() else None

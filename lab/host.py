@@ -27,7 +27,7 @@ INOTIFY_MARK = Path("/run/selfheal-lab/inotify-before")
 LAB_DIR = Path(__file__).resolve().parent
 
 
-def _start_time(pid: int) -> str:
+def start_time(pid: int) -> str:
     """When a process began, which together with its number names it for good; empty when it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
@@ -58,7 +58,7 @@ def ensure_lxcfs() -> bool:
             start_new_session=True,
             cwd="/",
         )
-    LXCFS_MARK.write_text(json.dumps({"pid": process.pid, "started": _start_time(process.pid)}))
+    LXCFS_MARK.write_text(json.dumps({"pid": process.pid, "started": start_time(process.pid)}))
     if not wait_until(_lxcfs_answers, 10):
         raise LabError(f"lxcfs does not start; see {LXCFS_MARK.parent / 'lxcfs.log'}")
     return True
@@ -96,9 +96,9 @@ def end_lxcfs() -> bool:
         return False
     mark = json.loads(LXCFS_MARK.read_text())
     pid = int(mark["pid"])
-    if mark["started"] and _start_time(pid) == mark["started"]:
+    if mark["started"] and start_time(pid) == mark["started"]:
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: _start_time(pid) != mark["started"], 5)
+        wait_until(lambda: start_time(pid) != mark["started"], 5)
         run(["umount", "-l", str(LXCFS)], check=False)
     LXCFS_MARK.unlink()
     return True
@@ -143,7 +143,8 @@ def ensure_key(lab: Lab) -> bool:
     return True
 
 
-def _write(path: Path, text: str) -> bool:
+def write(path: Path, text: str) -> bool:
+    """Put a text into a file in one step; true when it was not there before."""
     if path.exists() and path.read_text() == text:
         return False
     part = path.with_name(f"{path.name}.part")
@@ -158,7 +159,7 @@ def write_known_hosts(lab: Lab, addresses: Mapping[str, str]) -> bool:
     for node, address in sorted(addresses.items()):
         kind, key = (lab.machine_dir(node) / "host_key.pub").read_text().split()[:2]
         lines.append(f"{node},{address} {kind} {key}\n")
-    return _write(lab.state / "known_hosts", "".join(lines))
+    return write(lab.state / "known_hosts", "".join(lines))
 
 
 def write_ansible_cfg(lab: Lab) -> bool:
@@ -166,7 +167,7 @@ def write_ansible_cfg(lab: Lab) -> bool:
     text = (LAB_DIR / "ansible.cfg").read_text()
     text = text.replace(str(Lab().state), str(lab.state))
     text = re.sub(r"(?<=[ :])\.(?=/)", str(LAB_DIR), text)
-    return _write(lab.state / "ansible.cfg", text)
+    return write(lab.state / "ansible.cfg", text)
 
 
 def end_ssh_masters(lab: Lab) -> bool:

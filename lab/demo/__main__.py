@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import faults
+from lab import faults, owner
 from lab.demo import page
 from lab.demo.nagios import Nagios
 from lab.demo.service import Service
@@ -93,7 +93,7 @@ class Demo:
         """All acts, then the verdict. The exit code."""
         screen = self.screen
         screen.heading("Start the lab: a monitor, two load balancers, three integrators")
-        lab_up(self.out, screen, healer=self.service is not None)
+        lab_up(self.out, screen, healer=self.service is not None, keep=self.keep)
         known = judged_farm.load(self.lab.state / "ansible.cfg")
         self.layers = {layer: tuple(nodes) for layer, nodes in known.layers.items()}
         screen.heading("Start the judge: clients from outside, 100 requests per second")
@@ -226,7 +226,7 @@ def main() -> int:
         return 1
     keep = os.environ.get("KEEP", "") not in ("", "0")
     lab = Lab.from_env()
-    was_up = any(lab.pid(node) is not None for node in lab.nodes())
+    was_up = not owner.abandoned(lab) and any(lab.pid(node) is not None for node in lab.nodes())
     out = ROOT / "build" / "demo"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from lab import owner
 from lab.machines import Lab, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -58,7 +59,7 @@ def tail(log: Path, lines: int = 15) -> str:
     return ""
 
 
-def lab_up(out: Path, screen: Screen, *, healer: bool) -> None:
+def lab_up(out: Path, screen: Screen, *, healer: bool, keep: bool) -> None:
     """Start the lab, or finish one that is there, with or without the healer; its plays pass by as one line each.
 
     The farm of the first demo is kept, so that the next of the same sources has not to install it again.
@@ -69,7 +70,7 @@ def lab_up(out: Path, screen: Screen, *, healer: bool) -> None:
         process = subprocess.Popen(
             [ROOT / "lab" / "up"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={"LAB_FAST": "1", **os.environ, "LAB_HEALER": "1" if healer else "0"},
+            env={"LAB_FAST": "1", **os.environ, "LAB_HEALER": "1" if healer else "0", **owner.environment(keep)},
         )  # fmt: skip
     shown = ""
     try:

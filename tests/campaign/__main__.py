@@ -15,6 +15,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from lab import owner
 from lab.machines import Lab, LabError
 
 from .campaign import PARTS, SLICE, Facts, Row, Size, campaign, rows
@@ -60,10 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not parts <= set(PARTS):
         parser.error(f"--parts: there are {', '.join(PARTS)}")
     size = SLICE if options.slice else Size().only(parts)
-    mine = not lab.nodes()
+    mine = owner.to_make(lab)
     begin = time.monotonic()
     try:
-        subprocess.run(["lab/up"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+        environment = {**os.environ, **owner.environment(options.keep)}
+        subprocess.run(["lab/up"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL, env=environment)
         driver = Driver(lab, ROOT / "build/prove", seed=options.seed)
         say(f"campaign with seed {options.seed}; record in {driver.out}")
         report, facts = campaign(driver, size)

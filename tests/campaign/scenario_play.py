@@ -233,6 +233,9 @@ class Player:
             return "a heal goes on"
         if not driver.whole():
             return "not every member is in on every balancer"
+        for layer, home in driver.farm.preferred.items():
+            if driver.farm.home.get(layer) == "now" and driver.holder() != home:
+                return f"the address is not at home on {home}"
         if bad := self.monitor.critical():
             return f"Nagios shows critical: {', '.join(bad[:4])}"
         incidents = self.monitor.incidents()

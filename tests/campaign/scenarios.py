@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import REASONS
+from lab import owner
 from lab.faults import FAULTS
 from lab.judge.farm import JudgeError
 from lab.machines import Lab, LabError
@@ -93,8 +94,8 @@ def report(played: Sequence[Mapping[str, Any]], found: Sequence[Bar], seconds: f
     }
 
 
-def lab_up(fast: bool = False) -> None:
-    environment = {**os.environ, "LAB_HEALER": "1", **({"LAB_FAST": "1"} if fast else {})}
+def lab_up(fast: bool = False, keep: bool = False) -> None:
+    environment = {**os.environ, **owner.environment(keep), "LAB_HEALER": "1", **({"LAB_FAST": "1"} if fast else {})}
     subprocess.run(["lab/up"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL, env=environment)
 
 
@@ -166,10 +167,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for one in scenarios:
             print(f"{one.name:32} {one.what}")
         return 0
-    mine = not lab.nodes()
+    mine = owner.to_make(lab)
     begin = time.monotonic()
     try:
-        lab_up()
+        lab_up(keep=options.keep)
         played = play_all(lab, scenarios, range(options.seed, options.seed + options.seeds), OUT, mine)
     except BROKEN as error:
         print(f"scenarios: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import owner
 from lab.demo.nagios import Nagios
 from lab.machines import Lab as Machines
 from lab.machines import wait_until
@@ -114,10 +115,10 @@ def lab() -> Iterator[Lab]:
 
     In the worker of the second part it is the second lab: see tests/conftest.py.
     """
-    mine = not (lab_state() / "ansible.cfg").exists()
+    mine = owner.to_make(Machines.from_env())
     made = Lab(lab_state(), mine=mine)
     try:
-        up = made.run("lab/up", timeout=900, LAB_FAST="1")
+        up = made.run("lab/up", timeout=900, LAB_FAST="1", **owner.environment())
         assert up.returncode == 0, up.stdout[-6000:] + up.stderr[-2000:]
         nagios = Nagios(Machines.from_env())
         # A Nagios that has just started knows nothing yet, and unknown never heals.

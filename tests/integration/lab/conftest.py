@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import owner
 from lab.machines import Lab
 from tests.integration.conftest import Lab as OneLab
 
@@ -35,9 +36,11 @@ class SmallLab:
     """A lab of two machines that the tests may break as they like."""
 
     lab: Lab
+    owner_pid: int = field(default_factory=os.getpid)
 
     def command(self, argv: list[str]) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{SMALL_NAME}", "env", f"LAB_NAME={SMALL_NAME}", *argv]
+        mine = f"{owner.VARIABLE}={self.owner_pid}"
+        return ["nsenter", f"--net=/run/netns/{SMALL_NAME}", "env", f"LAB_NAME={SMALL_NAME}", mine, *argv]
 
     def run(self, argv: list[str], check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab import owner
 from lab.base import mounts_below
 from lab.machines import wait_until
 
@@ -125,6 +127,24 @@ def test_a_run_killed_on_the_way_is_made_good(small_lab: SmallLab, sign: str) ->
     assert all(boot_id(small_lab, node) for node in NODES)
     payloads = {cgroup.name for cgroup in small_lab.lab.cgroups() if "lxc.payload." in cgroup.name}
     assert len(payloads) == len(NODES), payloads
+
+
+def test_the_lab_of_a_dead_run_is_removed_first(small_lab: SmallLab) -> None:
+    small_lab.down()
+    run = subprocess.Popen(["sleep", "600"])
+    try:
+        replace(small_lab, owner_pid=run.pid).up()
+        before = {node: boot_id(small_lab, node) for node in NODES}
+        assert small_lab.up()["changed"] is False, "its run lives"
+        assert not owner.to_make(small_lab.lab)
+    finally:
+        run.kill()
+        run.wait()
+    assert owner.to_make(small_lab.lab)
+    assert small_lab.up()["made"] == NODES
+    after = {node: boot_id(small_lab, node) for node in NODES}
+    assert all(after[node] not in ("", before[node]) for node in NODES)
+    assert not owner.to_make(small_lab.lab), "these tests made it, and live"
 
 
 def test_two_runs_at_once_make_one_lab(small_lab: SmallLab) -> None:

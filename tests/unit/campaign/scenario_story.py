@@ -22,6 +22,8 @@ FARM = Farm(
     balancers={"ei": PAIR},
     units={"ei": "ei.service", "extlb": "haproxy.service"},
     minimum={"ei": 2},
+    home={"extlb": "now"},
+    preferred={"extlb": "extlb1"},
 )
 BEGIN, END = 1000, 1200
 SCENARIOS = {one.name: cast(one, 1, FARM.layers, FARM.kinds, "extlb1") for one in load()}

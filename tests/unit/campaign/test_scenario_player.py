@@ -251,6 +251,7 @@ def test_harm_and_a_wrong_end_are_in_the_row(stage: Any) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
+        ({"holder": lambda: "extlb2"}, "the address is not at home on extlb1"),
         ({"live": lambda: ["selfheal-heal@ei1-1-1.service"]}, "a heal goes on"),
         ({"whole": lambda: False}, "not every member is in"),
         ({"critical": lambda: ["ei1/memory"]}, "Nagios shows critical: ei1/memory"),

@@ -55,7 +55,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     done: list[str] = []
     FakePlayer.wrong, FakePlayer.played, FakePlayer.breaks = {}, [], None
     monkeypatch.setattr("tests.campaign.scenario_play.Player", FakePlayer)
-    monkeypatch.setattr(scenarios, "lab_up", lambda fast=False: done.append("up fast" if fast else "up"))
+    monkeypatch.setattr(scenarios, "lab_up", lambda fast=False, keep=False: done.append("up fast" if fast else "up"))
     monkeypatch.setattr(scenarios, "lab_down", lambda: done.append("down"))
     monkeypatch.setattr(scenarios, "OUT", tmp_path)
     monkeypatch.setenv("LAB_NAME", "paper")
@@ -123,7 +123,7 @@ def test_a_run_of_all_scenarios_needs_all_figures(
 def test_a_lab_that_does_not_start_is_exit_code_two_and_it_goes(
     stage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails() -> None:
+    def fails(keep: bool) -> None:
         raise subprocess.CalledProcessError(1, "lab/up")
 
     monkeypatch.setattr(scenarios, "lab_up", fails)
