@@ -16,6 +16,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec imp
 
 RETRIES = 2  # a connection may break because the node is ill; the module never restarts twice for one incident
 PAUSE = 1.0
+CLOCK_SECONDS = 1.0  # so far a clock may differ from itself: time.time() is corrected all the time
 BOOT_POLL = 0.5
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 
@@ -94,12 +95,17 @@ def after_loss(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def aged(arguments: dict[str, Any], now: float) -> dict[str, Any]:
-    """Witnesses carry their age to the node, so that no clock but the controller's is asked."""
+    """Witnesses carry their age to the node, so that no clock but the controller's is asked.
+
+    A word from the future is of before a step back of that clock, and nobody knows how old it is: its age stays
+    negative, and the node refuses it.
+    """
     witnesses = []
     for witness in arguments["witnesses"]:
         fresh = {key: value for key, value in witness.items() if value is not None and key != "at"}
         if witness.get("age_seconds") is None and witness.get("at") is not None:
-            fresh["age_seconds"] = max(0.0, now - float(witness["at"]))
+            age = now - float(witness["at"])
+            fresh["age_seconds"] = age if age < -CLOCK_SECONDS else max(0.0, age)
         witnesses.append(fresh)
     own = own_machine_id()
     forbidden = [*arguments["forbidden_machine_ids"], *([own] if own else [])]

@@ -30,6 +30,7 @@ SOFT_CALL_SECONDS = 120.0  # an illness that has been refused for this long is a
 LEASE_CALL_SECONDS = 300.0
 AGAIN_SECONDS = 1.0  # the plan did not see an illness yet, and a reading since then does
 FRUITLESS_RUNS = 3  # runs in a row that ended without any decision
+DEATHS = 3  # heals in a row that were admitted and interrupted
 # Nobody is called: the node is not ill, a human has said so already, or Nagios' own alarm tells it.
 QUIET = frozenset({
     "not_ill", "suspect_only", "unknown_reading", "nagios_stale", "stale_alert", "layer_load", "mode_observe",
@@ -203,6 +204,14 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
                 "The heal of %s was interrupted in phase %s and does not go on, because %s; %s may be out of traffic."
                 % (node, last.get("phase"), stopped, node)
             )
+    ends = [item.get("outcome") in UNFINISHED for item in reversed(tried)]
+    died = ends.index(False) if False in ends else len(ends)
+    if last and died >= DEATHS and not view.by_hand(incident):
+        return "interrupted", (
+            "The heal of %s was interrupted %d times in a row, the last time in phase %s; it is tried again, but %s may"
+            " be out of traffic. Look at the log of its unit %s."
+            % (node, died, last.get("phase"), node, (run or {}).get("unit") or "")
+        )
     if last and outcome in LEFT and not view.well(incident):
         words = "stays out of traffic" if outcome == "left_out" else "could not be healed"
         return str(outcome), "%s %s after attempt %s (%s); look at it." % (

@@ -137,10 +137,14 @@ def _readmit(state: State, hosts: List[str], now: float) -> None:
 
 
 def after_look(state: State, seen: Mapping[str, Results], now: float) -> None:
-    """Only asked when the node could not be verified: does any member serve?"""
+    """Only asked when the node could not be verified: does any member serve?
+
+    Nobody serving is a reason to return a node that answers. Where this heal has not restarted it, it was not asked
+    by itself, and where it speaks another protocol, it cannot be: nobody heard it answer.
+    """
     looked = [host for host in state["done"]["shift"] if verdict(seen["look"].get(host)) == "ok"]
     alone = bool(looked) and all(not _others_serve(state, seen["look"][host]) for host in looked)
-    if alone and state.get("health_scheme") != "none":  # there, it would be returned although nobody heard it answer
+    if alone and state["done"].get("restart") and state.get("health_scheme") != "none":
         state["unverified"] = True
         problem(state, "no member served any more: {} was returned unverified because it answers".format(state["node"]))
         _readmit(state, looked, now)

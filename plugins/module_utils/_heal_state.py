@@ -233,7 +233,7 @@ def settle(state: State, outcome: str, now: float) -> None:
 def go_back(state: State, hosts: Iterable[str], now: float) -> None:
     """Return what was shifted: nothing has been restarted, so the way back is safe.
 
-    If the run that this one rolls forward may have restarted the node, it is not: then nobody gives it back unverified.
+    If a run before this one may have restarted the node, it is not: then nobody gives it back unverified.
     """
     if state.get("restarted_before"):
         call_human(

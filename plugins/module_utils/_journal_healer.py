@@ -223,9 +223,13 @@ def end_run(journal: Journal, incident: str, number: int, outcome: str, now: flo
             "UPDATE runs SET ended_at = ?, outcome = ? WHERE incident = ? AND number = ? AND ended_at IS NULL",
             (now, outcome, incident, number),
         )
+        # A lease of an attempt that began in this very run is nobody's any more, however long it still lives.
         held = journal.rows(
-            "SELECT 1 FROM leases WHERE incident = ? AND resource LIKE 'node:%' AND expires_at > ?", incident, now
-        )
+            "SELECT 1 FROM leases WHERE incident = ? AND resource LIKE 'node:%' AND expires_at > ? AND NOT EXISTS"
+            " (SELECT 1 FROM attempts, runs WHERE attempts.incident = leases.incident AND attempts.epoch = leases.epoch"
+            " AND runs.incident = leases.incident AND runs.number = ? AND attempts.at >= runs.started_at"
+            " AND attempts.at <= runs.ended_at)", incident, now, number,
+        )  # fmt: skip
         if cursor.rowcount and journal.flag("taken:" + incident) and not held:
             journal.db.execute("DELETE FROM flags WHERE name = ?", ("abort:" + incident,))
     return bool(cursor.rowcount)

@@ -113,18 +113,18 @@ def _storm(journal: Journal, attempt: Mapping[str, Any], now: float) -> bool:
     policies = journal.rows("SELECT body FROM policies WHERE layer = ?", attempt["layer"])
     limits = json.loads(policies[0]["body"])["limits"] if policies else {}
     since = now - limits.get("storm_window_seconds", 60)
-    told_so = journal.rows(
-        "SELECT 1 FROM decisions WHERE at > ? AND id > ? AND layer = ? AND reasons LIKE '%\"storm\"%'",
-        since, attempt["decision"], attempt["layer"],
+    told = journal.rows(
+        "SELECT DISTINCT node, layer FROM decisions WHERE at > ? AND id > ? AND reasons LIKE '%\"storm\"%'",
+        since, attempt["decision"],
     )  # fmt: skip
-    if told_so:
+    if any(item["layer"] == attempt["layer"] for item in told):
         return True
     # The healer opens incidents for symptoms too; an illness of its own is one that the plan has admitted.
     opened = journal.rows(
         "SELECT node, layer FROM incidents WHERE state = 'open' AND opened_at > ?"
         " AND EXISTS (SELECT 1 FROM attempts WHERE attempts.incident = incidents.id)", since,
     )  # fmt: skip
-    nodes = {item["node"] for item in opened} | {attempt["node"]}
+    nodes = {item["node"] for item in [*opened, *told]} | {attempt["node"]}
     layer = {item["node"] for item in opened if item["layer"] == attempt["layer"]} | {attempt["node"]}
     return bool(len(layer) >= limits.get("storm_layer", 2) or len(nodes) >= limits.get("storm_farm", 3))
 
@@ -218,8 +218,11 @@ def set_flag(journal: Journal, name: str, value: bool, by: str, now: float) -> b
     return True
 
 
-def initialise(journal: Journal, policies: Mapping[str, Any], now: float) -> List[str]:
-    """A person's word: from now on this journal may act. Policies given here are pinned: others are refused."""
+def initialise(journal: Journal, policies: Mapping[str, Any], now: float, whole: bool = False) -> List[str]:
+    """A person's word: from now on this journal may act. Policies given here are pinned: others are refused.
+
+    ``whole``: these are all that shall be pinned; a layer that was pinned before is no more.
+    """
     from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import digest
 
     changed: List[str] = []
@@ -238,9 +241,18 @@ def initialise(journal: Journal, policies: Mapping[str, Any], now: float) -> Lis
                     (layer, digest(policy), json.dumps(policy), now),
                 )
                 changed.append("policy of " + layer)
+            for layer in pinned_beside(journal, policies) if whole else ():
+                journal.db.execute("UPDATE policies SET pinned = 0 WHERE layer = ?", (layer,))
+                changed.append("policy of %s not pinned any more" % layer)
             journal.db.execute("COMMIT")
         except BaseException:
             if journal.db.in_transaction:
                 journal.db.execute("ROLLBACK")
             raise
     return changed
+
+
+def pinned_beside(journal: Journal, policies: Mapping[str, Any]) -> List[str]:
+    """Layers whose policy is pinned and that are not among these."""
+    rows = journal.rows("SELECT layer FROM policies WHERE pinned = 1 ORDER BY layer")
+    return [str(row["layer"]) for row in rows if row["layer"] not in policies]

@@ -18,6 +18,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal import J
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import (
     acknowledge,
     initialise,
+    pinned_beside,
     set_flag,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_said import (
@@ -34,6 +35,7 @@ SPEC: Dict[str, Any] = {
     "state": {"type": "str", "choices": ["present"], "default": "present"},
     "initialised": {"type": "bool", "default": True},
     "policies": {"type": "dict", "default": {}},
+    "policies_whole": {"type": "bool", "default": False},
     "paused": {"type": "bool"},
     "approve": {"type": "str"},
     "abort": {"type": "str"},
@@ -124,12 +126,15 @@ def _planned_policies(journal: Journal, params: Mapping[str, Any], now: float) -
         old = journal.rows("SELECT hash FROM policies WHERE layer = ? AND pinned = 1", layer)
         if not old or old[0]["hash"] != digest(policy):
             texts.append("policy of layer %s pinned" % layer)
+    whole = bool(params.get("policies_whole"))
+    for layer in pinned_beside(journal, params["policies"]) if whole else ():
+        texts.append("policy of layer %s not pinned any more" % layer)
     done: List[bool] = []
 
     def act() -> None:
         """All policies are one transaction, whichever of the changes comes first."""
         if not done:
-            initialise(journal, params["policies"], now)
+            initialise(journal, params["policies"], now, whole)
             done.append(True)
 
     return [Change("initialise", "", text, act, whole=False) for text in texts]

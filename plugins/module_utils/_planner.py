@@ -116,6 +116,7 @@ def _judge(
         ends="left_out" if tuple(phases) == SHIFT_ONLY else "healed",
         incident=case.incident["id"] if case.incident else None,
         resume=_resume(case),
+        unproven=_unproven(case),
         min_up=shape["min_up"],
         survivors=shape["survivors"],
         balancers=shape["balancers"],
@@ -127,7 +128,7 @@ def _judge(
         leftover=case.leftover,
         preferred=case.policy.get("preferred") or None,
         leases=leases,
-        deadlines=deadlines(case.limits),
+        deadlines=deadlines(case.limits, restarts=2 if case.dead and restart.get("service") != KEEPALIVED else 1),
         limits=dict(case.limits),
         closes=sorted(case.returned - case.own_incidents),
         notes=list(case.notes),
@@ -203,6 +204,18 @@ def _resume(case: Case) -> Optional[Dict[str, Any]]:
         return None
     kept = {key: case.resume.get(key) for key in ("incident", "attempt", "epoch", "phase", "rung")}
     return {**kept, "since_epoch": case.rolled_forward_since()}
+
+
+def _unproven(case: Case) -> bool:
+    """Is it out of traffic, and may an attempt of its incident have restarted it? Then nobody gives it back unverified.
+
+    Not only the last attempt counts: one that left it out, or that died in its restart, may have others behind it.
+    """
+    return bool(case.out or case.resume) and any(
+        item.get("phase") in ("restart", *AFTER_RESTART) or item.get("outcome") in ("failed", "left_out", "ambiguous")
+        for item in case.attempts
+        if item.get("incident") in case.own_incidents
+    )
 
 
 def _urgency(case: Case) -> int:
@@ -282,7 +295,7 @@ def _empty(node: Optional[str]) -> Plan:
     return {
         "admitted": False, "node": node, "layer": None, "strategy": None, "kind": None, "verdict": None,
         "illness": None, "reasons": [], "urgency": 0, "phases": [], "restart": {"kind": "none", "service": ""},
-        "ends": "", "incident": None, "resume": None, "min_up": -1, "survivors": {}, "balancers": [],
+        "ends": "", "incident": None, "resume": None, "unproven": False, "min_up": -1, "survivors": {}, "balancers": [],
         "skipped_balancers": [], "peer": None, "holder": None, "moves": False, "dead": False, "leftover": False,
         "preferred": None, "leases": [], "deadlines": {}, "limits": {},
         "closes": [], "notes": [], "would": [], "refusals": [], "candidates": [],

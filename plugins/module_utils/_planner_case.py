@@ -116,14 +116,24 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
     """Open incidents whose node serves again everywhere without a hold: somebody has brought it back.
 
     Only what a heal has touched can come back: an ill node in rotation may as well wait for its first attempt, a word
-    or a person who has taken it.
+    or a person who has taken it. A heal that died before its shift has touched nothing.
     """
     from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
     touched = {item.get("incident") for item in history.get("attempts") or ()}
+    last: Dict[Any, Mapping[str, Any]] = {}
+    for item in sorted(history.get("attempts") or (), key=lambda item: item.get("attempt") or 0):
+        last[item.get("incident")] = item
+    died_before_shift = {
+        incident
+        for incident, item in last.items()
+        if item.get("outcome") in (None, "interrupted") and item.get("phase") in (None, "confirm")
+    }
     back = set()
     for incident in open_incidents(history):
         if incident["id"] not in touched and incident.get("outcome") is None:
+            continue
+        if incident["id"] in died_before_shift and _faulty(snapshot, incident.get("node")):
             continue
         member = (snapshot.get("members") or {}).get(incident.get("node"))
         if not member:
@@ -138,6 +148,10 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
         if seen and all(serving(server) for server in seen):
             back.add(incident["id"])
     return back
+
+
+def _faulty(snapshot: Mapping[str, Any], node: Any) -> bool:
+    return ((snapshot.get("verdicts") or {}).get(node) or {}).get("verdict") == "faulty"
 
 
 def healed_at(history: Mapping[str, Any], node: str, now: float) -> Optional[float]:

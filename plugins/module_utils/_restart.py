@@ -21,7 +21,13 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from ansible_collections.selfheal.cluster.plugins.module_utils import _health
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._holds import Holds, boot_id, file_name, write_atomic
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import (
+    Holds,
+    boot_id,
+    file_name,
+    uptime_clock,
+    write_atomic,
+)
 
 PROPERTIES = (
     "LoadState",
@@ -81,7 +87,7 @@ class Restart:
         self.holds = Holds(params["state_dir"])
         unit = params["service"]
         self.resource = params["resource"] or (f"service:{unit}" if unit else "machine")
-        self.started = time.monotonic()
+        self.started = uptime_clock()
         self.phases: Dict[str, float] = {}
 
     # -- what is there ---------------------------------------------------------------------------------
@@ -168,7 +174,7 @@ class Restart:
         return shown
 
     def _witnesses(self) -> None:
-        elapsed = time.monotonic() - self.started
+        elapsed = uptime_clock() - self.started  # also while the machine was suspended
         checks.witnesses(self.params["witnesses"], self.params["witness_age_seconds"], elapsed)
 
     def lap(self, name: str) -> None:
@@ -176,7 +182,7 @@ class Restart:
         self.phases[name] = self._lap()
 
     def _lap(self) -> float:
-        return round(time.monotonic() - self.started - sum(self.phases.values()), 3)
+        return round(uptime_clock() - self.started - sum(self.phases.values()), 3)
 
     # -- the act ---------------------------------------------------------------------------------------
 

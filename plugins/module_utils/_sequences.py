@@ -74,13 +74,16 @@ def undoings(strategy: str, phases: Sequence[str]) -> List[str]:
     return [step.undo for step in reversed(steps(strategy, phases)) if step.undo]
 
 
-def deadlines(limits: Mapping[str, Any]) -> Dict[str, int]:
-    """Seconds that each phase may take. What passes its deadline is given up or undone."""
+def deadlines(limits: Mapping[str, Any], restarts: int = 1) -> Dict[str, int]:
+    """Seconds that each phase may take. What passes its deadline is given up or undone.
+
+    ``restarts``: how many restarts follow each other, each with its own time-out; a dead keepalived is one more.
+    """
     seconds = {
         "confirm": CONFIRM_SECONDS,
         "shift": SHIFT_SECONDS + limits["drain_seconds"],
         "evidence": EVIDENCE_SECONDS + max(limits["drain_seconds"], limits["evidence_seconds"]),  # side by side
-        "restart": limits["restart_seconds"],
+        "restart": limits["restart_seconds"] * restarts + MARGIN_SECONDS * (restarts - 1),
         "verify": limits["verify_seconds"],
         "readmit": limits["readmit_seconds"],
         "soak": limits["soak_seconds"],

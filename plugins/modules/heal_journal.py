@@ -38,6 +38,12 @@ options:
         C(policy_changed).
     type: dict
     default: {}
+  policies_whole:
+    description:
+      - Whether O(policies) are all that shall be pinned. With V(true) a layer that was pinned before and is not among
+        them is no more, and the healer forgets it once its inventory has it no more either.
+    type: bool
+    default: false
   paused:
     description: Pause all new heals, or let them go on. Without it nothing changes.
     type: bool

@@ -83,6 +83,11 @@ class Acts:
     def do_close(self, act: Act, world: World, now: float) -> None:
         """An incident that is over without a heal."""
         incident = str(act["incident"])
+        if any(
+            lease["incident"] == incident and str(lease["resource"]).startswith("node:") and now < lease["expires_at"]
+            for lease in world.get("leases") or ()
+        ):
+            return  # it would not be closed now, and its downtime would be ended at every tick until then
         if any(attempt["incident"] == incident for attempt in world.get("attempts") or ()):
             # A heal that died may have left its downtime; ending one that is not there is harmless.
             self._post(f"downtime:{incident}", told.end_of_downtime(incident), now)

@@ -90,9 +90,11 @@ class PolicyReader:
         return signature(self._inventory) != self._seen
 
     def begin(self) -> None:
-        """Start rendering."""
-        self._seen = signature(self._inventory)
+        """Start rendering. What fails is rendered again, although the inventory is still the same."""
+        self._seen = None
+        seen = signature(self._inventory)
         self._child.begin({})
+        self._seen = seen
 
     def collect(self) -> Mapping[str, Any] | None:
         """The policies and problems, once the child has ended."""
@@ -106,6 +108,7 @@ class PolicyReader:
             last = ended.said.splitlines()[-1] if ended.said else "without a word"
         except ValueError as exc:
             last = str(exc)
+        self._seen = None
         return {"policies": {}, "problems": {"inventory": f"{self._inventory} cannot be read: {last[:300]}"}}
 
     def stop(self) -> None:

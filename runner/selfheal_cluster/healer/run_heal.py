@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (SelfhealError, CliError) as exc:
         sys.stderr.write(f"selfheal-run-heal: {exc.message}\n")
         return 1
+    except OSError as exc:
+        sys.stderr.write(f"selfheal-run-heal: cannot write to {config.runs}: {exc.strerror or exc}\n")
+        return 1
 
 
 def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
@@ -138,6 +141,8 @@ def run(config: Config, folder: Path, node: str, incident: str) -> int:
         extravars={"selfheal_node": node, "selfheal_incident": incident},
         envvars=env,
         quiet=False,
+        # The runner would end the heal where its copy of the output does not fit on the disk; systemd's journal has it.
+        settings={"suppress_output_file": True},
     )
     result = results.read_result(config.runs, incident, parse_name(folder.name)[1])
     word = result.get("status") or done.status

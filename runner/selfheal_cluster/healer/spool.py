@@ -57,8 +57,8 @@ def parse(name: str, data: bytes, read_at: float) -> dict[str, Any]:
             value = None  # the macro of a service that an alert of a host does not have
         elif not isinstance(value, str) or not value or len(value) > MAX_NAME:
             raise ValueError(f"{key} is {str(value)[:60]!r}, no text of 1 to {MAX_NAME} characters")
-        elif not value.isprintable():
-            raise ValueError(f"{key} holds characters that no name has")
+        elif any(letter < " " or "\x7f" <= letter <= "\x9f" or "\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError(f"{key} holds characters that no name has")  # what the event handler refuses, and no more
         alert[key] = value
     for key in ("attempt", "event_id"):
         value = content.get(key)
@@ -124,7 +124,7 @@ class Spool:
         """Keep a bad file for a human, out of the way; only so many, since they may come without end. Why it stays."""
         aside = self.folder / BAD
         try:
-            aside.mkdir(mode=0o750, exist_ok=True)  # role healer makes it; this is for a spool that somebody moved
+            aside.mkdir(mode=0o750, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):
                 (self.folder / name).rename(aside / name)
         except OSError as exc:

@@ -25,13 +25,18 @@ DECISIONS = 500
 
 
 def write(journal: str, incident: str, out: Path) -> None:
-    """Write the page whole or not at all; raises SelfhealError or OSError."""
+    """Write the page whole or not at all; raises SelfhealError or OSError.
+
+    Its time is when the journal was read: what changes while the page is written makes it due again.
+    """
+    read_at = time.time()
     with opened(journal) as reading:
-        found = json.loads(json.dumps(overview(reading, time.time(), incident, DECISIONS, False)))
+        found = json.loads(json.dumps(overview(reading, read_at, incident, DECISIONS, False)))
     text = incident_page(one_incident(found, incident) or {})
     aside = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         aside.write_text(text, encoding="utf-8")
+        os.utime(aside, (read_at, read_at))
         aside.replace(out)
     except OSError:
         aside.unlink(missing_ok=True)

@@ -414,7 +414,7 @@ def test_a_healer_is_removed_whole(place: Place) -> None:
     place.run()
     place.lease(-1)
     text = "- hosts: monitor\n  gather_facts: false\n  roles: [selfheal.cluster.healer]\n"
-    done = place.play(text, healer_state="absent", healer_targets=[])
+    done = place.play(text, healer_state="absent", healer_targets=[], healer_asked=[])
     assert done.returncode == 0, done.stdout + done.stderr
     assert not place.runs and not (place.folder / "units/selfheal.service").exists()
     assert not (place.folder / "opt").exists() and (place.folder / "home/journal.db").exists()

@@ -303,6 +303,13 @@ def test_a_pair_whose_node_may_have_been_restarted_does_not_go_back() -> None:
     assert acting(state) == {"release": ["monitor"]}
 
 
+def test_a_pair_whose_node_was_left_out_before_does_not_get_the_address_back() -> None:
+    """Its peer lost the address in the drain; the node that once had it is not proven to serve."""
+    state = play(pair_heal(unproven=True), "shift", {"lb2": OK})
+    state = play(state, "drain", {"lb2": OK, "lb1": refused("address_here")})
+    assert (state["outcome"], acting(state)) == ("left_out", {"release": ["monitor"]})
+
+
 # -- keepalived itself is dead ---------------------------------------------------------------------------------
 
 

@@ -199,6 +199,16 @@ def test_the_exception_of_invariant_10_an_answering_node_when_nobody_serves() ->
     assert any("unverified" in text for text in ended["problems"])
 
 
+@pytest.mark.parametrize("more", [{"resume": {"phase": "verify"}}, {"unproven": True}], ids=["resumed", "given back"])
+def test_a_node_that_this_heal_has_not_restarted_does_not_count_as_answering(more: dict[str, Any]) -> None:
+    """Nobody has asked it by itself: its own answer is part of the restart."""
+    state = pool_heal(phases=["confirm", "shift", "verify", "readmit", "soak"], restart={"kind": "none"}, **more)
+    state = play(play(state, "shift", BOTH), "drain", BOTH)
+    state = play(state, "verify", {"lb1": refused("not_up"), "lb2": refused("not_up")})
+    looked = play(state, "look", {"lb1": servers(ei2="stopped"), "lb2": servers(ei2="stopped")})
+    assert (looked["outcome"], looked["unverified"]) == ("left_out", False)
+
+
 def test_a_node_that_nobody_asked_does_not_count_as_answering() -> None:
     state = play({**restarted(), "health_scheme": "none"}, "verify", {"lb1": refused("not_up"), "lb2": LOST})
     looked = play(state, "look", {"lb1": servers(ei2="stopped")})
@@ -381,6 +391,15 @@ def test_a_node_that_an_interrupted_run_may_have_restarted_is_not_given_back_unv
     assert lost["problems"]
     stopped = play(play(state, "shift", BOTH), "drain", BOTH, lease={"monitor": {"held": True, "stop": "pause"}})
     assert stopped["outcome"] == "left_out"
+
+
+@pytest.mark.parametrize("resume", [None, {"phase": "shift", "epoch": 5, "since_epoch": 3}])
+def test_a_node_that_an_attempt_before_left_out_is_not_given_back_unverified(resume: Any) -> None:
+    """Invariant 10. Not this run, nor the one that died before it, has restarted the node; an older one has."""
+    state = pool_heal(resume=resume, unproven=True)
+    assert play(state, "shift", {"lb1": OK, "lb2": LOST})["outcome"] == "left_out"
+    stopped = play(play(state, "shift", BOTH), "drain", BOTH, lease={"monitor": {"held": True, "stop": "pause"}})
+    assert (stopped["outcome"], acting(stopped)) == ("left_out", {"release": ["monitor"]})
 
 
 def test_a_run_that_died_before_its_restart_goes_back_as_ever() -> None:

@@ -88,6 +88,8 @@ def test_an_alert_is_read_as_it_was_written() -> None:
         ({"host": "$(reboot); `id`"}, "host", "$(reboot); `id`"),
         ({"service": "{{ lookup('pipe', 'id') }}"}, "service", "{{ lookup('pipe', 'id') }}"),
         ({"service": "Größe ☃"}, "service", "Größe ☃"),
+        ({"service": "disk\u00a0/"}, "service", "disk\u00a0/"),  # the handler takes it, so it must not be lost here
+        ({"service": "soft\u00adhyphen\u200b"}, "service", "soft\u00adhyphen\u200b"),
     ],
 )
 def test_odd_alerts_are_alerts(more: dict[str, Any], key: str, value: Any) -> None:
@@ -100,6 +102,7 @@ def test_odd_alerts_are_alerts(more: dict[str, Any], key: str, value: Any) -> No
         b"", b"\xff\xfe", b"[]", b"{}", b"[" * 100000, b'{"v": 2}',
         *(json.dumps({**EVENT, **more}).encode() for more in (
             {"host": ""}, {"host": None}, {"host": 7}, {"host": "x" * 256}, {"host": "a\nb"}, {"service": "a\x1b[2J"},
+            {"service": "a\x7f"}, {"service": "a\x85"}, {"service": "a\ud800"},
             {"state": None}, {"type": 3}, {"attempt": "3"}, {"attempt": True}, {"attempt": -1}, {"event_id": 2**70},
             {"at": "now"}, {"at": -1}, {"at": True}, {"at": 1e12}, {"at": float("nan")}, {"at": float("inf")},
         )),

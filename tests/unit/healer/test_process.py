@@ -241,6 +241,18 @@ def test_policies_are_rendered_and_problems_told(tmp_path: Path) -> None:
     assert "selfheal_mode" in answer["problems"]["ei"]
 
 
+def test_a_rendering_that_failed_is_tried_again(tmp_path: Path) -> None:
+    """Killed for want of memory, or too slow: nothing of the inventory changes by that."""
+    path = settings(tmp_path, "http://127.0.0.1:9/")
+    found = json.loads(path.read_text())
+    (tmp_path / "broken.cfg").write_text("no section\n")
+    reader = PolicyReader(found["inventory"], str(tmp_path / "broken.cfg"))
+    reader.begin()
+    answer = wait_for(reader.collect, 60.0, "the policies")
+    assert answer["policies"] == {} and "cannot be read" in answer["problems"]["inventory"]
+    assert reader.changed()
+
+
 # -- children ------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -53,6 +54,7 @@ def test_the_heal_is_run_in_a_folder_of_its_own_and_its_exit_code_is_given(tmp_p
     assert done.returncode == 2, done.stdout + done.stderr
     assert "ei1 is the controller, the journal or Nagios" in done.stdout
     assert (folder / "artifacts" / "heal" / "rc").read_text() == "2"
+    assert not (folder / "artifacts" / "heal" / "stdout").exists()
     assert folder.stat().st_mode & 0o777 == 0o700
     command = json.loads((folder / "artifacts" / "heal" / "command").read_text())
     assert command["command"][-1] == "selfheal.cluster.heal"
@@ -143,6 +145,28 @@ def test_a_heal_has_ended_as_it_did_whatever_becomes_of_old_runs(
     Path(config.journal).unlink()
     run_heal.make_room(config, name)
     assert "old runs stay" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told_and_the_runner_keeps_no_output_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the runner cannot write into its copy of the output ends the heal, between restart and return as well."""
+    path, name, books = place(tmp_path)
+    books.close()
+    asked: dict[str, object] = {}
+
+    def full(**given: object) -> None:
+        asked.update(given)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = dict(os.environ)
+    monkeypatch.setattr("ansible_runner.run", full)
+    try:
+        assert run_heal.main([name, "--config", str(path)]) == 1
+    finally:
+        os.environ.update(before)
+    assert asked["settings"] == {"suppress_output_file": True}
+    assert "No space left on device" in capsys.readouterr().err
 
 
 def test_a_heal_of_the_healer_says_whose_it_is(tmp_path: Path) -> None:

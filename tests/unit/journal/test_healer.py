@@ -122,6 +122,23 @@ def test_closing_ends_the_words_about_it(tmp_path: Path) -> None:
         assert (seen["taken"], seen["aborts"], seen["paused"]) == ([other], [other], True)
 
 
+@pytest.mark.parametrize(("begun", "kept"), [(NOW + 1, False), (NOW - 5, True)], ids=["its own", "by hand before it"])
+def test_the_word_to_go_back_ends_with_the_run_of_a_taken_incident(tmp_path: Path, begun: float, kept: bool) -> None:
+    """A run that died leaves its lease for a while; a person who took over must not wait for it, nor be refused."""
+    with new(tmp_path) as journal:
+        incident = opened(journal)
+        if kept:
+            journal.decide({**question(), "incident": incident}, begun)
+        number = healer.begin_run(journal, incident, UNIT, NOW)
+        if not kept:
+            journal.decide({**question(), "incident": incident}, begun)
+        for word in ("abort:", "taken:"):
+            set_flag(journal, word + incident, True, "anna", NOW + 2)
+        assert journal.rows("SELECT 1 FROM leases WHERE resource = 'node:ei1' AND expires_at > ?", NOW + 3)
+        healer.end_run(journal, incident, number, "failed", NOW + 3)
+        assert (journal.flag("abort:" + incident), journal.flag("taken:" + incident)) == (kept, True)
+
+
 def test_never_two_runs_of_one_node(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
         incident = opened(journal)

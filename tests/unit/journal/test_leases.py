@@ -89,6 +89,21 @@ def test_a_storm_that_was_refused_since_stops_a_heal(tmp_path: Path) -> None:
         assert extend(journal, heal["incident"], heal["epoch"], "restart", 60, NOW + 63)["stop"] == ""
 
 
+@pytest.mark.parametrize(("others", "word"), [
+    ({"extlb1": "resource"}, ""), ({"extlb1": "resource", "extlb2": "resource"}, "storm"),
+])  # fmt: skip
+def test_a_storm_of_other_layers_that_was_refused_since_stops_a_heal(
+    tmp_path: Path, others: dict[str, str], word: str
+) -> None:
+    """The farm's own mark: three nodes at once, whatever their layers. One of another layer is no storm."""
+    with new(tmp_path) as journal:
+        heal = journal.decide(question(), NOW)
+        for place, node in enumerate(others):
+            later = journal.decide(question(node, ill={"ei1": "resource", **others}), NOW + 2 + place)
+            assert ("storm" in reasons(later)) is bool(word)
+        assert extend(journal, heal["incident"], heal["epoch"], "restart", 60, NOW + 9)["stop"] == word
+
+
 def test_one_heal_after_the_other_is_no_storm(tmp_path: Path) -> None:
     with new(tmp_path) as journal:
         first = journal.decide(question("ei1"), NOW)
@@ -163,6 +178,26 @@ def test_a_pinned_policy_refuses_another_one_and_names_the_difference(tmp_path: 
         result = journal.decide(other, NOW + 200)
         assert "policy_changed" in reasons(result)
         assert any("service" in item["detail"] for item in result["refusals"])
+
+
+def test_pins_of_layers_that_are_gone_go_where_all_are_given(tmp_path: Path) -> None:
+    """A layer that has left the inventory would be watched for ever, and each of its nodes be missing in Nagios."""
+    path = tmp_path / "journal.db"
+    with new(tmp_path) as journal:
+        policies = question()["policies"]
+        say(words(path, policies=policies), NOW, False)
+        pinned = "SELECT layer FROM policies WHERE pinned = 1 ORDER BY layer"
+        only = {"ei": policies["ei"]}
+        assert say(words(path, policies=only), NOW, False)[1] == []
+        assert [row["layer"] for row in journal.rows(pinned)] == ["ei", "extlb"]
+        said = ["policy of layer extlb not pinned any more"]
+        assert say(words(path, policies=only, policies_whole=True), NOW, True)[1] == said
+        assert [row["layer"] for row in journal.rows(pinned)] == ["ei", "extlb"], "check mode"
+        assert say(words(path, policies=only, policies_whole=True), NOW, False)[1] == said
+        assert [row["layer"] for row in journal.rows(pinned)] == ["ei"]
+        assert say(words(path, policies=only, policies_whole=True), NOW, False)[1] == []
+        say(words(path, policies_whole=True), NOW, False)
+        assert journal.rows(pinned) == []
 
 
 def parameters(tmp_path: Path, heal: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -288,6 +288,8 @@ def test_the_page_as_a_process_of_its_own(tmp_path: Path, capsys: pytest.Capture
     path, out = str(tmp_path / "journal.db"), tmp_path / "page.html"
     assert main(["--journal", path, "--incident", incident, "--out", str(out)]) == 0
     assert "A heal is under way" in out.read_text(encoding="utf-8")
+    changed_since = out.stat().st_ctime - out.stat().st_mtime
+    assert changed_since > 0, "its time is when the journal was read, not when the file was written"
     assert main(["--journal", path, "--incident", "nobody", "--out", str(out)]) == 1
     assert "the journal knows no incident nobody" in capsys.readouterr().err
     assert main(["--journal", path, "--incident", incident, "--out", str(tmp_path / "no" / "x.html")]) == 1

@@ -246,6 +246,17 @@ def test_witnesses_carry_their_age_by_the_clock_of_the_controller() -> None:
     assert sent["witnesses"] == [{"balancer": "lb1", "out": True, "age_seconds": 7.0}]
 
 
+@pytest.mark.parametrize(("now", "age"), [(99.5, 0.0), (90.0, -10.0)], ids=["corrected a little", "set back"])
+def test_a_word_from_the_future_is_not_made_young(now: float, age: float) -> None:
+    """The controller's clock was set back in the heal: how old the word is nobody knows, and the node refuses it."""
+    arguments = params(Path("/x"), witnesses=[{"balancer": "lb1", "out": True, "at": 100.0, "age_seconds": None}])
+    sent = aged(arguments, now)["witnesses"]
+    assert sent[0]["age_seconds"] == age
+    if age < 0:
+        with pytest.raises(SelfhealError, match="old"):
+            checks.witnesses(sent, 30)
+
+
 def test_the_controllers_own_machine_is_always_forbidden() -> None:
     own = Path("/etc/machine-id").read_text(encoding="ascii").strip()
     assert own in aged(params(Path("/x")), 1.0)["forbidden_machine_ids"]
