@@ -93,7 +93,10 @@ class MachineSeen:
 
 @dataclass(frozen=True)
 class ProbeSeen:
-    """The newest result of one Nagios check, written down when it changed."""
+    """The newest result of one Nagios check, written down when it changed.
+
+    ``last_check`` is when the check began, in Nagios' whole seconds; ``took``: the seconds until it had its result.
+    """
 
     at: float
     host: str
@@ -101,6 +104,7 @@ class ProbeSeen:
     status: str
     hard: bool
     last_check: float
+    took: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ def sample_row(sample: Sample) -> dict[str, Any]:
         "status": sample.status,
         "hard": sample.hard,
         "last_check": sample.last_check,
+        "took": sample.took,
     }
 
 
@@ -154,7 +159,9 @@ def sample_from_row(row: dict[str, Any]) -> Sample:
         )
     if "m" in row:
         return MachineSeen(row["at"], row["m"], row["boot"], row["units"], row["address"], row.get("offset"))
-    return ProbeSeen(row["at"], row["p"], row["service"], row["status"], row["hard"], row["last_check"])
+    return ProbeSeen(
+        row["at"], row["p"], row["service"], row["status"], row["hard"], row["last_check"], row.get("took", 0.0)
+    )
 
 
 class Writer:

@@ -255,7 +255,8 @@ def parse_services(answer: dict[str, Any], at: float) -> list[ProbeSeen]:
             status = facts["status"]
             word = STATUS_BITS.get(status, "unknown") if isinstance(status, int) else str(status)
             hard = facts["state_type"] in (1, "hard")
-            found.append(ProbeSeen(at, host, name, word, hard, facts["last_check"] / 1000))
+            took = float(facts.get("execution_time") or 0.0)
+            found.append(ProbeSeen(at, host, name, word, hard, facts["last_check"] / 1000, took))
     return found
 
 

@@ -36,8 +36,10 @@ def for_seconds(service: str) -> float:
 
 
 def completing(probes: Iterable[ProbeSeen], since: float) -> float | None:
-    """Check time of the first result that completes a gauge: critical, hard, and critical for as long as it asks.
+    """When the first result was there that completes a gauge: critical, hard, and critical for as long as it asks.
 
+    A check that measures for some seconds has its result that much after its begin; Nagios says how much. Before that
+    there is nothing that anybody could know.
     Nagios' marks come from the gauges' (interfaces.md), so its hard critical is the gauge's count.
     """
     first: dict[str, float] = {}
@@ -50,7 +52,7 @@ def completing(probes: Iterable[ProbeSeen], since: float) -> float | None:
             continue
         begin = first.setdefault(probe.service, probe.last_check)
         if probe.hard and probe.last_check - begin >= for_seconds(probe.service):
-            found.append(probe.last_check)
+            found.append(probe.last_check + probe.took)
     return min(found, default=None)
 
 

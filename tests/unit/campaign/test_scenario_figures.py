@@ -15,8 +15,8 @@ from tests.campaign.scenarios import report
 from tests.unit.campaign.scenario_story import FARM, SCENARIOS, Story
 
 
-def probe(at: float, status: str, hard: bool = True, service: str = "memory") -> ProbeSeen:
-    return ProbeSeen(at, "ei1", service, status, hard, at)
+def probe(at: float, status: str, hard: bool = True, service: str = "memory", took: float = 0.0) -> ProbeSeen:
+    return ProbeSeen(at, "ei1", service, status, hard, at, took)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,9 @@ def probe(at: float, status: str, hard: bool = True, service: str = "memory") ->
             None,
         ),
         ([probe(5, "critical", service="cpu"), probe(6, "critical"), probe(40, "critical", service="cpu")], 6),
+        # it lasts from begin to begin; the result that completes it is there when that check is over
+        ([probe(5, "critical", service="cpu", took=3), probe(34, "critical", service="cpu", took=9)], None),
+        ([probe(5, "critical", service="cpu", took=3), probe(35, "critical", service="cpu", took=3)], 38),
     ],
 )
 def test_the_result_that_completes_a_gauge(probes: list[ProbeSeen], at: float | None) -> None:

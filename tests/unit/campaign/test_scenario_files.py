@@ -42,7 +42,7 @@ TABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "nagios-restarted-during-heal": {"ei1": ("healed",)},
     "healer-restarted-during-heal": {"ei1": ("healed",)},
     "healer-killed-during-heal": {"ei1": ("healed",)},
-    "monitor-rebooted-during-heal": {"ei1": ("healed",)},
+    "monitor-rebooted-during-heal": {"ei1": ("healed", "recovered")},
     "healer-killed-at-each-phase": {"ei1": ("healed",)},
     "healer-restarted-at-each-phase": {"ei1": ("healed",)},
     "healer-oom-at-each-phase": {"ei1": ("healed",)},

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lab.judge.farm import JudgeError, farm_from
-from lab.judge.records import MachineSeen, sample_from_row, sample_row
-from lab.judge.watch import Machine, parse_track, started
+from lab.judge.records import MachineSeen, ProbeSeen, sample_from_row, sample_row
+from lab.judge.watch import Machine, parse_services, parse_track, started
 from lab.machines import Lab
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "lab/roles/lab_balancer/templates/keepalived.conf.j2"
@@ -142,3 +142,11 @@ def test_a_start_has_the_time_of_the_clock_and_keeps_it(monkeypatch: pytest.Monk
             assert started(process.pid) == at
         finally:
             process.kill()
+
+
+def test_a_result_of_nagios_says_how_long_its_check_took() -> None:
+    """As Nagios Core 4.4.6 says it: begin in milliseconds and whole seconds, duration in seconds."""
+    facts = {"status": "critical", "state_type": "hard", "last_check": 1795979716000, "execution_time": 3.08}
+    (seen,) = parse_services({"data": {"servicelist": {"ei1": {"cpu": facts}}}}, 1795979721.5)
+    assert seen == ProbeSeen(1795979721.5, "ei1", "cpu", "critical", True, 1795979716.0, 3.08)
+    assert sample_from_row(sample_row(seen)) == seen
