@@ -23,6 +23,7 @@ FAKE_SYSTEMCTL = r"""#!/bin/bash
 # fake systemd: one unit, whose state is a file; what it was asked to do is in a log
 cd "$FAKE" || exit 1
 args=(); for word in "$@"; do [[ $word == --* ]] || args+=("$word"); done
+[[ "$*" != *ActiveEnterTimestamp* ]] || { [[ ! -e on ]] || echo "@$(stat -c %Y on)"; exit 0; }
 case ${args[0]} in
 is-active) [[ -e on ]] && { echo active; exit 0; }; echo inactive; exit 3 ;;
 show) printf 'LoadState=loaded\nActiveState=%s\n' "$([[ -e on ]] && echo active || echo inactive)" ;;
@@ -30,6 +31,7 @@ is-enabled) echo enabled ;;
 list-units) echo list-units >>log; cat units-list; exit "$(cat units-rc 2>/dev/null || echo 0)" ;;
 start|restart) echo "${args[0]} $(readlink opt/venv)" >>log; touch on ;;
 stop) echo stop >>log; rm -f on ;;
+reload) echo reload >>log ;;
 esac
 exit 0
 """
@@ -407,6 +409,45 @@ def test_a_removal_refuses_where_a_machine_cannot_be_asked(place: Place) -> None
     del place.values["ansible_connection"]
     done = place.play("selfheal.cluster.remove")
     assert done.returncode != 0 and "Whether these hold a node is not known: ei2" in done.stdout, done.stdout
+    assert place.runs and (place.folder / "units/selfheal.service").exists()
+
+
+def test_settings_that_a_run_before_left_unread_are_read(place: Place) -> None:
+    """That run wrote them and failed later, or was ended; to this one nothing is changed."""
+    place.run()
+    assert place.play(CHANGE).returncode == 0
+    os.utime(place.folder / "etc/healer.json", (time.time() - 600,) * 2)
+    for name in ("etc/ansible.cfg", "units/selfheal.service"):
+        os.utime(place.folder / name, (time.time() - 600,) * 2)
+    same = {key: {"changed": False} for key in ("__healer_switched", "__healer_written", "__healer_units_written")}
+    for began, asked in ((500, []), (700, ["restart venv-new"])):  # seconds ago
+        os.utime(place.folder / "on", (time.time() - began,) * 2)
+        (place.folder / "log").write_text("")
+        assert place.play(ROLE % ("monitor", "start"), **same).returncode == 0
+        assert place.log == asked, began
+
+
+def test_objects_that_nagios_has_not_read_are_read(place: Place) -> None:
+    place.run()
+    cache = place.folder / "objects.cache"
+    (place.folder / "nagios.cfg").write_text(f"interval_length=30\nobject_cache_file={cache}\n")
+    cache.touch()
+    wire = ROLE % ("monitor", "wire")
+    assert place.play(wire).returncode == 0  # the objects are new
+    os.utime(cache, (time.time() + 600,) * 2)
+    (place.folder / "log").write_text("")
+    assert place.play(wire).returncode == 0
+    assert place.log == []
+    os.utime(cache, (time.time() - 600,) * 2)
+    assert place.play(wire).returncode == 0
+    assert place.log == ["reload"]
+
+
+def test_a_healer_is_not_removed_where_nobody_asked_for_holds(place: Place) -> None:
+    place.run()
+    text = "- hosts: monitor\n  gather_facts: false\n  roles: [selfheal.cluster.healer]\n"
+    done = place.play(text, healer_state="absent", healer_targets=[])
+    assert done.returncode != 0 and "selfheal.cluster.remove" in done.stdout, done.stdout
     assert place.runs and (place.folder / "units/selfheal.service").exists()
 
 
