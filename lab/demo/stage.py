@@ -120,8 +120,8 @@ class Judge:
         """Start it, and wait until clients get answers."""
         with (self.out / "judge.log").open("w", encoding="utf-8") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lab.judge", "start", "--out", str(self.out)], cwd=ROOT,
-                stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
+                [sys.executable, "-m", "lab.judge", "start", "--parent", str(os.getpid()), "--out", str(self.out)],
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         answers = self.out / "answers.jsonl"
         if not wait_until(

@@ -38,6 +38,11 @@ def ahead() -> str:
     return "realtime"
 
 
+def orphaned(parent: int) -> bool:
+    """Whether the process that wanted this judge is gone; it was killed, and nobody ends what it has started."""
+    return parent != 0 and os.getppid() != parent
+
+
 async def judge(options: argparse.Namespace) -> None:
     """Send, watch and write until told to end or the time is over."""
     out = Path(options.out)
@@ -80,6 +85,8 @@ async def judge(options: argparse.Namespace) -> None:
             await asyncio.sleep(1)
             answers.flush()
             samples.flush()
+            if orphaned(options.parent):
+                ended.set()
             for task in watchers:
                 if task.done() and not task.cancelled() and task.exception() is not None:
                     raise JudgeError(f"a watcher ended: {task.exception()!r}")
@@ -151,6 +158,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     start = command("start", "send requests and watch until stopped")
+    start.add_argument("--parent", type=int, default=0, metavar="PID", help="end when this parent process is gone")
     start.add_argument("--no-nagios", action="store_true", help="do not read Nagios")
     peak_ = command("peak", "put load on the whole layer for a while", out=False)
     for sub, rate, seconds, vip in ((start, 100.0, LONGEST_SECONDS, ""), (peak_, 60.0, 30.0, "10.213.77.100")):

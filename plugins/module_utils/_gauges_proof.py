@@ -27,6 +27,7 @@ def lasting(
     decides. What was read while a healed node settled had other reasons, so that it proves nothing later either.
     """
     at = float(service["last_check"])
+    ended = ended_at(service, moment.now)
     floor = None if moment.since is None else moment.since + gauge.settle_seconds
     limit = moment.max_age if gauge.max_age_seconds is None else gauge.max_age_seconds
     known = {when: number for when, number in earlier if when < at and (floor is None or when > floor)}
@@ -48,19 +49,21 @@ def lasting(
         window.append(high)
         if high and started is None:
             started = when
-        enough = sum(window[-gauge.of :]) >= gauge.need and started is not None and when - started >= gauge.for_seconds
+        seen_to = ended if when == at else when
+        lasted = started is not None and seen_to - started >= gauge.for_seconds
+        enough = sum(window[-gauge.of :]) >= gauge.need and lasted
         raised = raised or (high and enough)
     high_now = window[-1]
     if raised:
         if not high_now:
             return True, "not clear again since it was raised"
         if gauge.for_seconds:
-            return True, f"for {at - (at if started is None else started):.0f} s"
+            return True, f"for {ended - (at if started is None else started):.0f} s"
         return True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings"
     if not high_now:
         return False, "between the two"
     told = _nagios_proof(gauge, service, moment)
-    known_enough = len(times) >= gauge.of and times[-1] - times[0] >= gauge.for_seconds
+    known_enough = len(times) >= gauge.of and ended - times[0] >= gauge.for_seconds
     if known_enough and not (told[0] and _looked_oftener(gauge, service, cleared)):
         return False, "but not for long enough yet"
     return told
@@ -84,7 +87,7 @@ def _nagios_proof(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> T
         return False, "and nothing proves yet that it lasts (no earlier readings, not hard in Nagios)"
     if not hard_since(service, moment.since):
         return False, "and nothing proves yet that it lasts (Nagios counted its attempts before the heal)"
-    lasted = lasted_for(service, moment.since)
+    lasted = lasted_for(service, moment)
     if lasted < gauge.for_seconds:
         return False, f"for {lasted:.0f} of {gauge.for_seconds:.0f} s"
     return True, "hard critical in Nagios" + (f" for {lasted:.0f} s" if gauge.for_seconds else "")
@@ -97,10 +100,17 @@ def hard_since(service: Mapping[str, Any], since: Optional[float]) -> bool:
     return bool(service["last_check"] - since >= SETTLE_SECONDS)
 
 
-def lasted_for(service: Mapping[str, Any], since: Optional[float]) -> float:
+def ended_at(service: Mapping[str, Any], now: float) -> float:
+    """When the last check was over. One that measures for some seconds proves what was so until then."""
+    at = float(service["last_check"])
+    return max(at, min(now, at + float(service.get("execution_time") or 0.0)))
+
+
+def lasted_for(service: Mapping[str, Any], moment: Moment) -> float:
     """How long the readings prove that the state has lasted: to the last of them, not to now."""
+    since = moment.since
     changed = service.get("last_state_change")
     if not isinstance(changed, (int, float)):
         return 0.0
     start = changed if since is None else max(changed, since)
-    return float(max(0.0, service["last_check"] - start))
+    return float(max(0.0, ended_at(service, moment.now) - start))

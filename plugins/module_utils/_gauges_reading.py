@@ -61,7 +61,7 @@ def _state(gauge: Gauge, service: Mapping[str, Any], moment: Moment) -> Tuple[st
         return "suspect", f"{said}, but not for sure yet ({tried})", ""
     if not hard_since(service, moment.since):
         return "suspect", f"{said}, but its attempts were counted before the heal", ""
-    lasted = lasted_for(service, moment.since)
+    lasted = lasted_for(service, moment)
     if lasted < gauge.for_seconds:
         return "suspect", f"{said} for {lasted:.0f} of {gauge.for_seconds:.0f} s", ""
     return "faulty", f"{said} for sure (hard)", "no_network" if no_network(str(service.get("output") or "")) else ""

@@ -21,6 +21,8 @@ AHEAD_SECONDS = 30.0
 """A CGI stamps its question before it reads objects and states, for which a big site needs seconds: data that are this
 much younger than the question are those of a healthy Nagios, however often it writes them."""
 LONGEST_INTERVAL = 3600.0
+LONGEST_CHECK = 60.0
+"""Seconds; Nagios ends a check of a service after ``service_check_timeout``, which is 60."""
 NULL_NAME = "(null)"
 """The key that Nagios prints for a name that it could not convert."""
 
@@ -116,6 +118,12 @@ def seconds(value: Any) -> Optional[float]:
     return value / 1000
 
 
+def _duration(value: Any) -> float:
+    """Seconds that a check took; Nagios writes these as they are. 0 where it does not say, or says what cannot be."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LONGEST_CHECK
+    return float(value) if known else 0.0
+
+
 def services(data: dict[str, Any]) -> list[dict[str, Any]]:
     """The records of a detailed ``servicelist``."""
     listed = data.get("servicelist")
@@ -168,6 +176,7 @@ def _common(raw: dict[str, Any], names: dict[int, str], known: set[str], doubt: 
         "attempt": _number(raw.get("current_attempt")),
         "max_attempts": _number(raw.get("max_attempts", raw.get("max_attemps"))),  # 4.0.x cannot spell
         "last_check": seconds(raw.get("last_check")),
+        "execution_time": _duration(raw.get("execution_time")),
         "last_state_change": seconds(raw.get("last_state_change")),
         "last_hard_state_change": seconds(raw.get("last_hard_state_change")),
         "checked": checked,

@@ -124,6 +124,7 @@ services:
       last_check: 1700000000.0
       last_state_change: 1699999990.0
       last_hard_state_change: 1700000000.0
+      execution_time: 0.2
       next_check: 1700000010.0
       output: "CRITICAL: 4.1% (10 MB) available"
       long_output: ""

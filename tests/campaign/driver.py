@@ -86,6 +86,8 @@ class Driver:
                     "-m",
                     "lab.judge",
                     "start",
+                    "--parent",
+                    str(os.getpid()),
                     "--out",
                     str(self.out),
                     "--rate",

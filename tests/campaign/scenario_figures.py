@@ -51,7 +51,7 @@ def completing(probes: Iterable[ProbeSeen], since: float) -> float | None:
             first.pop(probe.service, None)
             continue
         begin = first.setdefault(probe.service, probe.last_check)
-        if probe.hard and probe.last_check - begin >= for_seconds(probe.service):
+        if probe.hard and probe.last_check + probe.took - begin >= for_seconds(probe.service):
             found.append(probe.last_check + probe.took)
     return min(found, default=None)
 
@@ -82,7 +82,7 @@ def heals(scenario: Scenario, record: Record, farm: Farm, seed: int) -> list[dic
             pool_times(seen, farm, record.answers, record.samples, again)
         count(seen, record.answers)
         complete = completing(record.probes(node), injected)
-        bad = min((probe.last_check for probe in record.probes(node) if probe.status in BAD), default=None)
+        bad = min((probe.last_check + probe.took for probe in record.probes(node) if probe.status in BAD), default=None)
         safe = None
         if seen.traffic_safe is not None and complete is not None:
             safe = max(0.0, seen.traffic_safe - complete)  # a balancer's own check may be quicker than the gauge

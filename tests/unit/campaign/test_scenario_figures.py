@@ -35,9 +35,9 @@ def probe(at: float, status: str, hard: bool = True, service: str = "memory", to
             None,
         ),
         ([probe(5, "critical", service="cpu"), probe(6, "critical"), probe(40, "critical", service="cpu")], 6),
-        # it lasts from begin to begin; the result that completes it is there when that check is over
-        ([probe(5, "critical", service="cpu", took=3), probe(34, "critical", service="cpu", took=9)], None),
-        ([probe(5, "critical", service="cpu", took=3), probe(35, "critical", service="cpu", took=3)], 38),
+        # it lasts to the end of the check that completes it, and the result is there then
+        ([probe(5, "critical", service="cpu", took=3), probe(31, "critical", service="cpu", took=3)], None),
+        ([probe(5, "critical", service="cpu", took=3), probe(32, "critical", service="cpu", took=3)], 35),
     ],
 )
 def test_the_result_that_completes_a_gauge(probes: list[ProbeSeen], at: float | None) -> None:

@@ -31,6 +31,7 @@ def service(node: str, name: str, words: dict[str, Any]) -> dict[str, Any]:
         "attempt": 1 if words["state_type"] == "soft" or words["status"] == "ok" else 3,
         "max_attempts": 3,
         "last_check": None if words["ago"] is None else NOW - words["ago"],
+        "execution_time": words.get("took", 0.0),
         "last_state_change": NOW - words["since"],
         "last_hard_state_change": NOW - words["hard_since"],
         "output": words.get("output", f"{name} as expected"),

@@ -35,3 +35,10 @@ def test_it_runs_before_the_farm_where_it_may_and_what_it_starts_does_not(right:
     )  # fmt: skip
     expected = "normal False True" if right == "without" else "realtime True True"
     assert done.stdout.strip() == expected, done.stderr
+
+
+def test_it_ends_with_the_process_that_wanted_it() -> None:
+    """A campaign that is killed must not leave clients behind that ask for hours."""
+    ask = "import os; from lab.judge.__main__ import orphaned as gone; print(gone(os.getppid()), gone(1), gone(0))"
+    done = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "False"]

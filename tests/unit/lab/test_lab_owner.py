@@ -51,16 +51,16 @@ REUSED = marked(os.getpid(), "1")
 
 @pytest.mark.parametrize(("mark", "machine", "left", "to_make", "reason"), [
     ("", True, False, False, "no mark: somebody typed make lab, and it is theirs"),
-    (MINE, True, False, False, "its run lives"),
-    (REUSED, True, True, True, "another process has the number of the dead run"),
+    ("mine", True, False, False, "its run lives"),
+    ("reused", True, True, True, "another process has the number of the dead run"),
     (marked(2**22 + 1, "1"), True, True, True, "no such process"),
     ("{", True, False, False, "a mark that cannot be read proves nothing"),
     ("[]", True, False, False, "a mark of another shape proves nothing"),
-    (REUSED, False, True, True, "a dead run had not made a machine yet"),
+    ("reused", False, True, True, "a dead run had not made a machine yet"),
     ("", False, False, True, "there is no lab"),
 ])  # fmt: skip
 def test_whose_lab_it_is(mark: str, machine: bool, left: bool, to_make: bool, reason: str) -> None:
-    lab = made(mark=mark, machine=machine)
+    lab = made(mark={"mine": MINE, "reused": REUSED}.get(mark, mark), machine=machine)
     assert (owner.abandoned(lab), owner.to_make(lab)) == (left, to_make), reason
 
 

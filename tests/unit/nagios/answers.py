@@ -24,6 +24,7 @@ SERVICE: dict[str, Any] = {
     "has_been_checked": True,
     "should_be_scheduled": True,
     "last_check": NOW_MS - 3000,
+    "execution_time": 0.12,
     "next_check": NOW_MS + 7000,
     "check_options": [],
     "check_type": "active",

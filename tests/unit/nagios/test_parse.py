@@ -31,6 +31,7 @@ def test_the_whole_record() -> None:
         "attempt": 2,
         "max_attempts": 3,
         "last_check": NOW_MS / 1000 - 3,
+        "execution_time": 0.12,
         "last_state_change": NOW_MS / 1000 - 9,
         "last_hard_state_change": None,
         "next_check": NOW_MS / 1000 + 7,
@@ -45,6 +46,14 @@ def test_the_whole_record() -> None:
         "handler_enabled": True,
         "checks_enabled": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [(0.12, 0.12), (3, 3.0), (None, 0.0), ("3", 0.0), (True, 0.0), (-1, 0.0), (1e9, 0.0), (float("nan"), 0.0)],
+)
+def test_how_long_a_check_took_is_only_believed_where_it_can_be(said: Any, seconds: float) -> None:
+    assert service(execution_time=said)["execution_time"] == seconds
 
 
 @pytest.mark.parametrize(
