@@ -74,8 +74,9 @@ def test_failures_are_counted_wherever_they_were(balancer: Balancer) -> None:
     total, answered = found["total"], [text for text in load.failures if text.startswith("HTTP 5")]
     assert total["stot"] == load.sent
     assert total["hrsp_5xx"] == len(answered) > 0
-    # A client whose kept connection is closed without an answer was not told 5xx; it is a failed response all the same.
-    assert total["econ"] + total["eresp"] >= len(load.failures)
+    # On a kept connection HAProxy gives no answer where a member breaks off without any, so that the client asks again;
+    # it counts that nowhere (http_wait_for_response: not the first request of its connection).
+    assert total["econ"] + total["eresp"] >= len(answered)
     assert total["econ"] > found["node"]["econ"], "some were at the twin, or found no server at all"
     assert found["node"]["hrsp_5xx"] == 0, "HAProxy answered these, not ei1"
 

@@ -164,6 +164,7 @@ def test_a_full_disk_is_told_and_the_runner_keeps_no_output_of_its_own(
     try:
         assert run_heal.main([name, "--config", str(path)]) == 1
     finally:
+        os.environ.clear()
         os.environ.update(before)
     assert asked["settings"] == {"suppress_output_file": True}
     assert "No space left on device" in capsys.readouterr().err
