@@ -137,7 +137,8 @@ class Farm:
             "selfheal_nagios_user": place.NAGIOS_USER, "selfheal_nagios_password_file": str(password),
         }  # fmt: skip
         groups["monitor"] = {"hosts": {"watch": watch}}
-        groups["balancers"] = {"hosts": {"lb1": {**here, "selfheal_socket": admin}}}
+        # From where it reaches its members: a restart is refused where connections of a balancer cannot be told.
+        groups["balancers"] = {"hosts": {"lb1": {**here, "selfheal_socket": admin, "selfheal_address": "192.0.2.254"}}}
         return groups
 
 
