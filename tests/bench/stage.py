@@ -107,8 +107,8 @@ class Farm:
         return [node for nodes in self.layers.values() for node in nodes]
 
     def addresses(self) -> dict[str, str]:
-        """Of nobody (RFC 5737), so that no node is this machine."""
-        return {node: f"192.0.2.{place + 1}" for place, node in enumerate(self.nodes)}
+        """Of nobody (TEST-NET-2 of RFC 5737), so that no node is this machine; machines may have one of TEST-NET-1."""
+        return {node: f"198.51.100.{place + 1}" for place, node in enumerate(self.nodes)}
 
     def objects(self) -> str:
         """Nagios' objects."""
@@ -138,7 +138,8 @@ class Farm:
         }  # fmt: skip
         groups["monitor"] = {"hosts": {"watch": watch}}
         # From where it reaches its members: a restart is refused where connections of a balancer cannot be told.
-        groups["balancers"] = {"hosts": {"lb1": {**here, "selfheal_socket": admin, "selfheal_address": "192.0.2.254"}}}
+        balancer = {**here, "selfheal_socket": admin, "selfheal_address": "198.51.100.254"}
+        groups["balancers"] = {"hosts": {"lb1": balancer}}
         return groups
 
 
