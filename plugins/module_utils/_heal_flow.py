@@ -124,8 +124,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["hold_seconds"] = sum(state["deadlines"].values()) + 60
     rung = plan.get("restart") or {}
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
-    last = (plan.get("resume") or {}).get("phase")
-    state["restarted_before"] = bool(plan.get("unproven")) or last in ("restart", "verify", "readmit", "soak")
+    state["restarted_before"] = bool(plan.get("unproven"))
     state["restart_kind"] = str(rung.get("kind") or "service")
     state["relief"], state["partitions"] = rung.get("relief") or [], rung.get("partitions") or []
     # A dead keepalived is started besides, or alone; then the service is left running.

@@ -120,20 +120,14 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
     """
     from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import serving
 
-    touched = {item.get("incident") for item in history.get("attempts") or ()}
-    last: Dict[Any, Mapping[str, Any]] = {}
-    for item in sorted(history.get("attempts") or (), key=lambda item: item.get("attempt") or 0):
-        last[item.get("incident")] = item
-    died_before_shift = {
-        incident
-        for incident, item in last.items()
-        if item.get("outcome") in (None, "interrupted") and item.get("phase") in (None, "confirm")
-    }
+    in_order = sorted(history.get("attempts") or (), key=lambda item: item.get("attempt") or 0)
+    last = {item.get("incident"): item for item in in_order}
     back = set()
     for incident in open_incidents(history):
-        if incident["id"] not in touched and incident.get("outcome") is None:
+        attempt = last.get(incident["id"])
+        if attempt is None and incident.get("outcome") is None:
             continue
-        if incident["id"] in died_before_shift and _faulty(snapshot, incident.get("node")):
+        if attempt is not None and _died_before_shift(attempt) and _faulty(snapshot, incident.get("node")):
             continue
         member = (snapshot.get("members") or {}).get(incident.get("node"))
         if not member:
@@ -148,6 +142,10 @@ def returned_incidents(snapshot: Mapping[str, Any], history: Mapping[str, Any]) 
         if seen and all(serving(server) for server in seen):
             back.add(incident["id"])
     return back
+
+
+def _died_before_shift(attempt: Mapping[str, Any]) -> bool:
+    return attempt.get("outcome") in (None, "interrupted") and attempt.get("phase") in (None, "confirm")
 
 
 def _faulty(snapshot: Mapping[str, Any], node: Any) -> bool:

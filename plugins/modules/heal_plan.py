@@ -149,6 +149,10 @@ ends:
   description: V(healed), or V(left_out) when the traffic is shifted only and a person is called.
   returned: success
   type: str
+unproven:
+  description: Whether the node is out of traffic and may have been restarted; then nobody gives it back unverified.
+  returned: success
+  type: bool
 resume:
   description: The interrupted attempt that this heal rolls forward, if any.
   returned: success

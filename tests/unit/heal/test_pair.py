@@ -297,7 +297,7 @@ def test_a_parked_hold_is_found_also_if_the_ill_node_could_not_answer_at_first()
 
 
 def test_a_pair_whose_node_may_have_been_restarted_does_not_go_back() -> None:
-    state = pair_heal(resume={"phase": "restart", "epoch": 6, "since_epoch": 6})
+    state = pair_heal(resume={"phase": "restart", "epoch": 6, "since_epoch": 6}, unproven=True)
     state = play(state, "shift", {"lb2": refused("not_moved")})
     assert state["outcome"] == "left_out"
     assert acting(state) == {"release": ["monitor"]}

@@ -384,7 +384,7 @@ def test_a_restart_counts_from_the_first_attempt_that_this_one_rolls_forward(res
 @pytest.mark.parametrize("phase", ["restart", "verify", "readmit", "soak"])
 def test_a_node_that_an_interrupted_run_may_have_restarted_is_not_given_back_unverified(phase: str) -> None:
     """Invariant 10: the way back is safe only if nothing was restarted, and that is not known here."""
-    state = pool_heal(resume={"phase": phase, "epoch": 5, "since_epoch": 5})
+    state = pool_heal(resume={"phase": phase, "epoch": 5, "since_epoch": 5}, unproven=True)
     lost = play(state, "shift", {"lb1": OK, "lb2": LOST})
     assert lost["outcome"] == "left_out"
     assert acting(lost) == {"release": ["monitor"]}
