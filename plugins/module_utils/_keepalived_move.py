@@ -129,11 +129,10 @@ class Mover:
 
     def look(self, wish: Wish) -> Instance:
         """The instance with everything that a decision needs."""
-        started = time.monotonic()
         running = self.node.keepalived.running().get(wish.instance, {})
         seen = self.node.instance(wish.instance, wish.vip, running)
         if wish.state == "present" and wish.mode == "peer":
-            seen["adverts_heard"] = self.node.hears(seen, started)
+            seen["adverts_heard"] = self.node.hears(seen, time.monotonic())
         return seen
 
     def check(self, wish: Wish) -> tuple[Instance, Optional[Hold], int]:

@@ -109,7 +109,11 @@ class Node:
         return describe_instance(raw[0], running or {}, addresses(), self.holds, vip)
 
     def hears(self, first: Instance, since: float) -> bool:
-        """Whether adverts arrive: the counter has to rise after ``since``, within three and a half intervals."""
+        """Whether adverts arrive: the counter has to rise after ``since``, within three and a half intervals.
+
+        ``since`` is when ``first`` was at hand. An earlier time would leave no interval before the look where the
+        sample itself took as long as all of them, as on a machine that is busy.
+        """
         if first["state"] != "BACKUP":
             return False
         pause = first["advert_seconds"]
@@ -143,12 +147,13 @@ class Node:
             "comparable": "",
             "error": "",
         }
-        started = time.monotonic()
+        sampled = 0.0
         raw: list[dict[str, Any]] = []
         running: dict[str, Any] = {}
         if result["running"]:
             try:
                 raw = self.keepalived.instances()
+                sampled = time.monotonic()
                 running = self.keepalived.running()
             except SelfhealError as exc:
                 result["error"] = exc.message
@@ -173,7 +178,7 @@ class Node:
                 result["instances"].append(seen)
         for seen in result["instances"]:
             try:
-                seen["adverts_heard"] = self.hears(seen, started)
+                seen["adverts_heard"] = self.hears(seen, sampled)
             except SelfhealError as exc:
                 result["error"] = exc.message
                 seen["state"] = UNKNOWN

@@ -62,6 +62,13 @@ def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
         time.sleep(0.03)
 
 
+class Answer(dict[str, Any]):
+    """What a module returned; whoever asks for what a refusal does not have is told the refusal."""
+
+    def __missing__(self, key: str) -> Any:
+        raise AssertionError(f"no {key} in {dict(self)}")
+
+
 class Machine:
     """One node: own network, own /run and /tmp, and what runs there."""
 
@@ -169,8 +176,7 @@ class Machine:
             cwd="/",
         )
         assert done.stdout.strip(), done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result
+        return Answer(json.loads(done.stdout))
 
     def info(self, **arguments: Any) -> dict[str, Any]:
         """What keepalived_info says."""
