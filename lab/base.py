@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.machines import CACHE, LabError, run, wait_until
@@ -30,21 +31,32 @@ HOOK = FILES / "base-customize.sh"
 PROBLEM_LINES = 25
 
 
-def packages() -> list[str]:
-    """Names in the package list, comments left out."""
+@dataclass(frozen=True)
+class Kind:
+    """One base: what its folder's name begins with, and the packages that it has beside those of every machine."""
+
+    name: str = "base"
+    more: tuple[str, ...] = ()
+
+
+PLAIN = Kind()
+
+
+def packages(kind: Kind = PLAIN) -> list[str]:
+    """Names in the package list, comments left out, and what this kind has more."""
     lines = (line.split("#")[0].strip() for line in PACKAGES.read_text().splitlines())
-    return sorted(line for line in lines if line)
+    return sorted({*kind.more, *(line for line in lines if line)})
 
 
-def recipe() -> str:
+def recipe(kind: Kind = PLAIN) -> str:
     """Hash over everything that decides what the base contains."""
-    text = "\n".join([SUITE, *packages(), HOOK.read_text()])
+    text = "\n".join([SUITE, *packages(kind), HOOK.read_text()])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def base_dir(cache: Path = CACHE) -> Path:
+def base_dir(cache: Path = CACHE, kind: Kind = PLAIN) -> Path:
     """Where the base of today's recipe is, or will be."""
-    return cache / f"base-{recipe()}"
+    return cache / f"{kind.name}-{recipe(kind)}"
 
 
 def say(text: str) -> None:
@@ -120,12 +132,13 @@ def in_use(folder: Path) -> bool:
     return re.search(re.escape(str(folder)) + "[,:/]", Path("/proc/self/mountinfo").read_text()) is not None
 
 
-def debootstrap(target: Path, include: Sequence[str], hook: str = "") -> None:
-    """Make a root file system of Debian's smallest set and these packages; a hook gets the new root as $1."""
+def debootstrap(target: Path, include: Sequence[str], hook: str = "", variant: str = "minbase") -> None:
+    """Make a root file system of Debian's smallest set and these packages; a hook gets the new root as $1. With the
+    variant ``extract`` there is no smallest set, and the packages and what they need are only unpacked."""
     unfinished = target.with_name(f"{target.name}.part")
     argv = [
         "mmdebstrap",
-        "--variant=minbase",
+        f"--variant={variant}",
         f"--include={','.join(include)}",
         *([f"--customize-hook={hook}"] if hook else []),
         SUITE,
@@ -145,23 +158,23 @@ def debootstrap(target: Path, include: Sequence[str], hook: str = "") -> None:
     unfinished.rename(target)
 
 
-def _make(target: Path) -> None:
+def _make(target: Path, kind: Kind) -> None:
     say(
-        f"building the base root file system from {len(packages())} Debian packages and what they need, "
+        f"building the base root file system from {len(packages(kind))} Debian packages and what they need, "
         f"once, 1 to 3 minutes: {target}"
     )
-    debootstrap(target, packages(), f'{HOOK} "$1"')
+    debootstrap(target, packages(kind), f'{HOOK} "$1"')
 
 
-def ensure(cache: Path = CACHE) -> Path:
+def ensure(cache: Path = CACHE, kind: Kind = PLAIN) -> Path:
     """Give the base of today's recipe, made now if it is not there; remove what is old or half made."""
-    target = base_dir(cache)
+    target = base_dir(cache, kind)
     with locked(cache / "lock", "builds the base root file system"):
-        for other in cache.glob("base-*"):
+        for other in cache.glob(f"{kind.name}-*"):
             if other != target and not in_use(other):
                 remove_tree(other)
         if not target.is_dir():
-            _make(target)
+            _make(target, kind)
     return target
 
 
@@ -172,10 +185,11 @@ def clean(cache: Path = CACHE) -> None:
     with locked(cache / "lock", "builds the base root file system"):
         for wheels in cache.glob("wheel*"):
             shutil.rmtree(wheels) if wheels.is_dir() else wheels.unlink()
-        for made in [*cache.glob("farm-*"), *cache.glob("base-*")]:
-            if in_use(made):
-                raise LabError(f"machines still run over {made}: remove the lab first (lab/down)")
-            remove_tree(made)
+        for pattern in ("farm-*", "base-*", "kbase-*", "kubelayer-*", "kubeprograms-*", "kubepython-*", "go-venv"):
+            for made in cache.glob(pattern):
+                if in_use(made):
+                    raise LabError(f"machines still run over {made}: remove the lab first (lab/down)")
+                remove_tree(made)
 
 
 def main() -> int:

@@ -25,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from lab import base, farm, host, owner
-from lab.machines import CGROUPS, Lab, LabError, run, wait_until
+from lab.kubernetes import images, names, pki
+from lab.kubernetes import machine as kubernetes
+from lab.kubernetes.names import Cluster
+from lab.machines import CGROUPS, FARM, Lab, LabError, run, wait_until
 
 FILES = Path(__file__).resolve().parent / "files"
 TEMPLATE = FILES / "machine.conf.in"
@@ -62,7 +65,10 @@ def check_spec(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "cpu": float(wanted["cpu"]),
             "disk_mb": int(wanted["disk_mb"]),
             "cpu_weight": int(wanted.get("cpu_weight", 1)),
+            "part": str(spec.get("part", FARM)),
         }
+        if wanted.get("kubernetes"):
+            machines[node]["kubernetes"] = str(wanted["kubernetes"])
     if not machines:
         raise LabError("the inventory has no machines")
     return machines
@@ -103,7 +109,10 @@ def config_text(lab: Lab, node: str, spec: Mapping[str, Any]) -> str:
         prefix=spec["prefix"],
         mac="02:5e:" + ":".join(f"{octet:02x}" for octet in octets),
     )
-    return filled + "\n".join(limit_lines(spec["memory_mb"], spec["cpu"], v2, spec.get("cpu_weight", 1))) + "\n"
+    lines = limit_lines(spec["memory_mb"], spec["cpu"], v2, spec.get("cpu_weight", 1))
+    if spec.get("kubernetes"):
+        lines += kubernetes.lxc_lines(lab, node)
+    return filled + "\n".join(lines) + "\n"
 
 
 def found_nodes(lab: Lab) -> set[str]:
@@ -219,11 +228,15 @@ def let_in(path: Path, lab_key: str) -> None:
     path.chmod(0o600)
 
 
-def make_machine(lab: Lab, node: str, spec: Mapping[str, Any], lower: Path, kept: Path | None = None) -> None:
+def make_machine(
+    lab: Lab, node: str, spec: Mapping[str, Any], lower: str, kept: Path | None = None, cluster: Cluster | None = None
+) -> None:
     """Make and start one machine, over what is kept of a farm if there is such; its spec.json, written last,
     says that it is whole."""
-    root = _lay_out(lab, node, spec, f"{kept / node}:{lower}" if kept else str(lower))
+    root = _lay_out(lab, node, spec, f"{kept / node}:{lower}" if kept else lower)
     folder = lab.machine_dir(node)
+    if cluster and spec.get("kubernetes"):
+        kubernetes.lay_out(lab, node, root, cluster)
     if kept:
         (folder / "farm").write_text(kept.name)
     shutil.copy(root / "etc/ssh/ssh_host_ed25519_key.pub", folder / "host_key.pub")
@@ -265,18 +278,22 @@ def _each(action: Callable[[str], None], nodes: Iterable[str]) -> None:
 def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Make the lab as wanted; change nothing when it is."""
     machines = check_spec(wanted)
+    part = str(wanted.get("part", FARM))
+    cluster = Cluster.of(machines)
     started = time.monotonic()
     for left in owner.abandoned_labs(lab):
         base.say(f"lab {left.name} is left of a run that is dead: it is removed first")
         down(left)
-    lower = base.ensure()
+    layers = [images.ensure(), base.ensure(kind=names.BASE)] if cluster else [base.ensure()]
     with base.locked(lab.lock, f"works on lab {lab.name}"):
         restarted = host.ensure_lxcfs()
         for spec in machines.values():
-            spec["base"] = lower.name
+            spec["base"] = ":".join(layer.name for layer in layers)
+        # What is of the other part, and whole, is none of this one's business.
+        others = {node for node in lab.nodes() if lab.spec(node).get("part", FARM) != part} - set(machines)
         wrong = sorted(
             node
-            for node in found_nodes(lab)
+            for node in found_nodes(lab) - (set() if restarted else others)
             if restarted or node not in machines or not as_wanted(lab, node, machines[node])
         )
         _each(lambda node: remove_machine(lab, node), wrong)
@@ -286,9 +303,12 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
             owner.put(lab, os.environ)
         changed |= host.ensure_inotify()
         missing = sorted(set(machines) - found_nodes(lab))
-        kept = farm.saved(list(machines)) if farm.asked() else None
-        _each(lambda node: make_machine(lab, node, machines[node], lower, kept), missing)
-        changed |= host.write_known_hosts(lab, {node: spec["address"] for node, spec in machines.items()})
+        kept = farm.saved(list(machines)) if farm.asked() and part == FARM else None
+        if cluster and pki.ensure(kubernetes.pki_folder(lab), cluster):
+            changed = True
+        lower = ":".join(map(str, layers))
+        _each(lambda node: make_machine(lab, node, machines[node], lower, kept, cluster), missing)
+        changed |= host.write_known_hosts(lab, {node: lab.address(node) for node in lab.nodes()})
         changed |= host.write_ansible_cfg(lab)
 
         def wait(node: str) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab import base
-from lab.machines import CACHE, Lab, LabError, run, wait_until
+from lab.machines import CACHE, FARM, Lab, LabError, run, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
@@ -101,7 +101,7 @@ def saved(nodes: list[str], cache: Path = CACHE) -> Path | None:
 
 def made_of_it(lab: Lab) -> bool:
     """Whether every machine was made from a layer of today's sources and so needs no playbook."""
-    marks = [lab.machine_dir(node) / "farm" for node in lab.nodes()]
+    marks = [lab.machine_dir(node) / "farm" for node in lab.nodes(FARM)]
     return bool(marks) and all(mark.exists() and mark.read_text() == name() for mark in marks)
 
 
@@ -120,7 +120,7 @@ def _take(lab: Lab, node: str, target: Path) -> None:
 
 def save(lab: Lab, since: float, cache: Path = CACHE) -> bool:
     """Keep the farm, if all its machines are newer than ``since``: an older one may be ill or held."""
-    nodes = lab.nodes()
+    nodes = lab.nodes(FARM)
     if saved(nodes, cache) or any((lab.machine_dir(node) / "spec.json").stat().st_mtime < since for node in nodes):
         return False
     folder = cache / name()
@@ -148,7 +148,7 @@ def _serves(url: str) -> bool:
 
 def _held(lab: Lab) -> bool:
     """Whether a guard still holds a node: each of a pair is held when it boots, until it is seen well."""
-    return any(any((lab.machine_dir(node) / "root/var/lib/selfheal/holds").glob("*.json")) for node in lab.nodes())
+    return any(any((lab.machine_dir(node) / "root/var/lib/selfheal/holds").glob("*.json")) for node in lab.nodes(FARM))
 
 
 def main() -> int:

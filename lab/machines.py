@@ -18,8 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_NAME = "shlab"
+#: The part of a lab that its own inventory names; the other one is in lab/kubernetes. Each is made without the other.
+FARM = "farm"
 CACHE = Path("/var/cache/selfheal-lab")
 CGROUPS = Path("/sys/fs/cgroup")
 #: LXC names its cgroups after the container and adds "-1" when an old one is in the way.
@@ -109,14 +112,21 @@ class Lab:
         """Folder of one node: its disk, its root, its LXC configuration."""
         return self.state / "machines" / node
 
-    def nodes(self) -> list[str]:
-        """Nodes that have been made."""
-        return sorted(path.parent.name for path in (self.state / "machines").glob("*/spec.json"))
+    def spec(self, node: str) -> dict[str, Any]:
+        """What a node was made of; nothing for one that is not there, or not whole."""
+        try:
+            return dict(json.loads((self.machine_dir(node) / "spec.json").read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def nodes(self, part: str = "") -> list[str]:
+        """Nodes that have been made: all, or those of one part (``farm``, ``kubernetes``)."""
+        found = sorted(path.parent.name for path in (self.state / "machines").glob("*/spec.json"))
+        return [node for node in found if part in ("", self.spec(node).get("part", FARM))]
 
     def address(self, node: str) -> str:
         """Address of a node on the bridge."""
-        spec = json.loads((self.machine_dir(self._known(node)) / "spec.json").read_text())
-        return str(spec["address"])
+        return str(self.spec(self._known(node))["address"])
 
     def _known(self, node: str) -> str:
         if node not in self.nodes():

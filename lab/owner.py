@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 
 from lab.host import start_time, write
-from lab.machines import DEFAULT_NAME, Lab
+from lab.machines import DEFAULT_NAME, FARM, Lab
 
 #: Names, for `lab/up`, the process that will remove the lab.
 VARIABLE = "LAB_OWNER"
@@ -57,4 +57,4 @@ def abandoned_labs(lab: Lab) -> list[Lab]:
 
 def to_make(lab: Lab) -> bool:
     """Whether a run that begins now makes this lab, and so has to remove it: there is none, or a dead run's."""
-    return not lab.nodes() or abandoned(lab)
+    return not lab.nodes(FARM) or abandoned(lab)

@@ -155,3 +155,66 @@ def test_four_burn_at_once_and_one_whose_client_went_away_ends(ei: ModuleType) -
         return there, service.burning
 
     assert asyncio.run(run()) == (6, 0)
+
+
+API = """<api xmlns="http://ws.apache.org/ns/synapse" name="A" context="{context}">
+  <resource methods="{methods}" uri-template="{below}"><inSequence><payloadFactory media-type="{kind}">
+    <format>{format}</format></payloadFactory><respond/></inSequence></resource></api>"""
+ROLE_API = FILE.parents[4] / "roles/ei_kubernetes/files"
+
+
+def api(**changes: str) -> str:
+    given = {"context": "/simple", "methods": "GET", "below": "/", "kind": "xml", "format": '<a xmlns="">1</a>'}
+    return API.format(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("definition", "request_line", "line", "content"),
+    [
+        (api(), b"GET /simple", b"200 OK", b"<a>1</a>"),
+        (api(), b"GET /simple/", b"200 OK", b"<a>1</a>"),
+        (api(), b"POST /simple", b"405 ", b"GET\n"),
+        (api(methods="GET PUT"), b"PUT /simple", b"200 OK", b"<a>1</a>"),
+        (api(context="/orders", below="/open"), b"GET /orders/open", b"200 OK", b"<a>1</a>"),
+        (api(context="/orders"), b"GET /simple", b"404 ", b""),
+        (api(kind="json", format='{"code": 1}'), b"GET /simple", b"200 OK", b'application/json\r\n'),
+    ],
+)  # fmt: skip
+def test_api_definitions_say_what_is_answered(
+    ei: ModuleType, tmp_path: Path, definition: str, request_line: bytes, line: bytes, content: bytes
+) -> None:
+    (tmp_path / "api.xml").write_text(definition)
+    service = ei.Service("ei1", 15, ei.read_apis(tmp_path))
+    wire = talk(ei, request_line + b" HTTP/1.1\r\nContent-Length: 0\r\n\r\n", service=service)
+    assert wire.data.startswith(b"HTTP/1.1 " + line)
+    assert content in wire.data
+
+
+def test_the_definition_of_the_role_answers_what_is_built_in(ei: ModuleType) -> None:
+    assert ei.read_apis(ROLE_API)["/simple"].document == ei.DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("api.xml", "<api"),
+        ("api.xml", "<api/>"),
+        ("api.xml", '<api xmlns="http://ws.apache.org/ns/synapse" context="/a"><resource/></api>'),
+        ("other.txt", "nothing"),
+    ],
+)
+def test_a_definition_that_is_not_understood_keeps_the_service_from_starting(
+    ei: ModuleType, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ei.ConfigError, match=str(tmp_path)):
+        ei.read_apis(tmp_path)
+
+
+def test_a_certificate_that_cannot_be_read_keeps_the_service_from_starting(
+    ei: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ei.tls_context() is None
+    monkeypatch.setenv("EI_TLS_CERT", "/nonexistent.crt")
+    with pytest.raises(ei.ConfigError, match="nonexistent"):
+        ei.tls_context()

@@ -9,6 +9,10 @@ GET or POST /simple[/]   an XML document: status OK, code 1
                          sixteen are there already: a peak of such requests is seen in the load of the machine
 /slow?seconds=S          takes S seconds without CPU
 
+Where EI_API_DIR is set, /simple is not built in: the XML files of that folder say what is answered, as API definitions
+of the real one do. A file that is not understood keeps the service from starting. With EI_TLS_CERT and EI_TLS_KEY the
+same is answered with TLS on EI_TLS_PORT.
+
 SIGTERM ends it: no new connections, running requests get EI_STOP_SECONDS, what is left is cut.
 The fault hooks are on a Unix socket of the machine (EI_FAULT_SOCKET), one line per connection:
 `memory`, `cpu [N]`, `errors`, `clear`, `state`; the answer is one line of JSON.
@@ -24,13 +28,16 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 DOCUMENT = b'<?xml version="1.0" encoding="UTF-8"?>\n<response><status>OK</status><code>1</code></response>\n'
+SYNAPSE = "{http://ws.apache.org/ns/synapse}"
 WORK_BYTES = 1 << 20  # what every request needs; the memory fault makes exactly this unavailable
 LEAK_CHUNK = 4 << 20
 LEAK_RESERVE_RATIO = 0.05
@@ -60,6 +67,50 @@ REASONS = {
 
 class WorkError(Exception):
     """The service could not do the work of a request."""
+
+
+class ConfigError(Exception):
+    """What the service was given cannot be served."""
+
+
+class Api(NamedTuple):
+    """What one path answers, and to whom."""
+
+    methods: frozenset[str]
+    kind: bytes
+    document: bytes
+
+
+BUILT_IN = Api(frozenset({"GET", "POST"}), b"application/xml", DOCUMENT)
+KINDS = {"xml": b"application/xml", "json": b"application/json", "text": b"text/plain"}
+
+
+def read_apis(folder: Path) -> dict[str, Api]:
+    """The paths that the API definitions of a folder answer; each resource answers with its payloadFactory."""
+    from xml.etree import ElementTree  # only where there is such a folder, which no machine of the lab has
+
+    found: dict[str, Api] = {}
+    files = sorted(folder.glob("*.xml"))
+    if not files:
+        raise ConfigError(f"no API definition (*.xml) in {folder}")
+    for path in files:
+        try:
+            api = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+            context = api.attrib["context"].rstrip("/")
+        except (OSError, ValueError, KeyError, ElementTree.ParseError) as exc:
+            raise ConfigError(f"{path}: no API definition: {exc!r}") from exc
+        for answered in api.iter(f"{SYNAPSE}resource"):
+            factory = answered.find(f".//{SYNAPSE}payloadFactory")
+            given = factory.find(f"{SYNAPSE}format") if factory is not None else None
+            if factory is None or given is None:
+                raise ConfigError(f"{path}: a resource without a payloadFactory and its format")
+            kind = factory.get("media-type", "xml")
+            text = "".join(ElementTree.tostring(part, "unicode") for part in given) or (given.text or "").strip()
+            head = '<?xml version="1.0" encoding="UTF-8"?>\n' if kind == "xml" else ""
+            methods = frozenset(answered.get("methods", "GET").split())
+            below = answered.get("uri-template", answered.get("url-mapping", "/")).rstrip("/")
+            found[context + below] = Api(methods, KINDS.get(kind, KINDS["text"]), f"{head}{text.strip()}\n".encode())
+    return found
 
 
 def log(text: str) -> None:
@@ -163,8 +214,9 @@ class Faults:
 
 
 class Service:
-    def __init__(self, name: str, health_grace: float) -> None:
+    def __init__(self, name: str, health_grace: float, apis: dict[str, Api] | None = None) -> None:
         self.name = name.encode()
+        self.apis = {"/simple": BUILT_IN} if apis is None else apis
         self.health_grace = health_grace
         self.faults = Faults()
         self.failing_since: float | None = None
@@ -202,10 +254,11 @@ class Service:
         parts = urlsplit(target)
         if parts.path == "/health":
             return self.health()
-        if parts.path not in ("/simple", "/simple/", "/burn", "/slow"):
+        api = BUILT_IN if parts.path in ("/burn", "/slow") else self.apis.get(parts.path.removesuffix("/"))
+        if api is None:
             return 404, b"text/plain", b"no such path\n"
-        if method not in ("GET", "HEAD", "POST"):
-            return 405, b"text/plain", b"GET or POST\n"
+        if method not in api.methods and not (method == "HEAD" and "GET" in api.methods):
+            return 405, b"text/plain", " or ".join(sorted(api.methods)).encode() + b"\n"
         try:
             query = parse_qs(parts.query)
             spend = float(query.get("ms", ["0"])[0]) / 1000
@@ -230,7 +283,7 @@ class Service:
                 await asyncio.sleep(sleep)
         finally:
             buffer.close()
-        return 200, b"application/xml", DOCUMENT
+        return 200, api.kind, api.document
 
     async def burn_apart(self, seconds: float) -> None:
         """Spend CPU time in a process of its own; a client that goes away ends it."""
@@ -351,10 +404,27 @@ async def fault_line(service: Service, reader: asyncio.StreamReader, writer: asy
     writer.close()
 
 
+def tls_context() -> ssl.SSLContext | None:
+    """TLS as a server, where a certificate is given."""
+    certificate, key = os.environ.get("EI_TLS_CERT", ""), os.environ.get("EI_TLS_KEY", "")
+    if not certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key or None)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(f"TLS: {certificate} and {key or 'its key'}: {exc}") from exc
+    return context
+
+
 async def run() -> None:
+    folder = os.environ.get("EI_API_DIR", "")
     service = Service(
-        os.environ.get("EI_NAME") or socket.gethostname(), float(os.environ.get("EI_HEALTH_GRACE_SECONDS", "15"))
+        os.environ.get("EI_NAME") or socket.gethostname(),
+        float(os.environ.get("EI_HEALTH_GRACE_SECONDS", "15")),
+        read_apis(Path(folder)) if folder else None,
     )
+    tls = tls_context()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -367,12 +437,14 @@ async def run() -> None:
         return
     except TimeoutError:
         pass
-    server = await loop.create_server(
-        lambda: Connection(service),
-        os.environ.get("EI_ADDRESS", "0.0.0.0"),
-        int(os.environ.get("EI_PORT", "8280")),
-        backlog=512,
-    )
+    address = os.environ.get("EI_ADDRESS", "0.0.0.0")
+    ports: list[tuple[int, ssl.SSLContext | None]] = [(int(os.environ.get("EI_PORT", "8280")), None)]
+    if tls is not None:
+        ports.append((int(os.environ.get("EI_TLS_PORT", "9443")), tls))
+    servers = [
+        await loop.create_server(lambda: Connection(service), address, port, backlog=512, ssl=context)
+        for port, context in ports
+    ]
     hooks = None
     fault_socket = os.environ.get("EI_FAULT_SOCKET", "")
     if fault_socket:
@@ -385,7 +457,8 @@ async def run() -> None:
     notify("STOPPING=1")
     log("ending: no new connections, running requests are finished")
     service.ending = True
-    server.close()
+    for server in servers:
+        server.close()
     service.faults.clear()
     if hooks is not None:
         hooks.close()
@@ -401,4 +474,8 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except ConfigError as problem:
+        log(f"cannot start: {problem}")
+        sys.exit(1)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The questions that tell all about one workload. What an account may not ask, or a cluster does not have, is named."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable
+from urllib.parse import quote
+
+from ._kubernetes import Api, KubernetesError, selector_text
+from ._kubernetes_workload import describe
+
+_MOST_EVENTS = 2000
+#: What is no reason to say nothing at all: an answer about the workload is of use without it.
+_SIDE_REASONS = ("not_authorized", "not_found", "api_error", "not_supported", "too_many_requests")
+
+
+def workload(api: Api, namespace: str, name: str, now: Callable[[], float] = time.time) -> dict[str, Any]:
+    """One Deployment with its pods, revisions, autoscaler, budgets, events and measured use.
+
+    :class:`KubernetesError` when the Deployment, its ReplicaSets or its pods cannot be read: without them there is
+    nothing to say. What else cannot be read is in ``missing``.
+    """
+    space = quote(namespace, safe="")
+    apps = f"/apis/apps/v1/namespaces/{space}"
+    deployment = api.get(f"{apps}/deployments/{quote(name, safe='')}")
+    selector = selector_text((deployment.get("spec") or {}).get("selector"))
+    replica_sets = api.items(f"{apps}/replicasets", labelSelector=selector)
+    pods = api.items(f"/api/v1/namespaces/{space}/pods", labelSelector=selector)
+    missing: list[str] = []
+
+    def beside(what: str, path: str, **query: Any) -> list[dict[str, Any]]:
+        try:
+            answer = api.get(path, **query)
+            if (answer.get("metadata") or {}).get("continue"):
+                missing.append(f"{what}: there are more than {_MOST_EVENTS}, and these are not the last ones")
+            return list(answer.get("items") or [])
+        except KubernetesError as exc:
+            if exc.reason not in _SIDE_REASONS:
+                raise
+            missing.append(f"{what}: {exc.message}")
+            return []
+
+    autoscalers = beside("autoscaler", f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
+    budgets = beside("budgets", f"/apis/policy/v1/namespaces/{space}/poddisruptionbudgets")
+    events = beside("events", f"/api/v1/namespaces/{space}/events", limit=_MOST_EVENTS)
+    measured = beside("metrics", f"/apis/metrics.k8s.io/v1beta1/namespaces/{space}/pods", labelSelector=selector)
+    seen = describe(deployment, replica_sets, pods, now(), autoscalers, budgets, events, missing)
+    use = {str(item["metadata"]["name"]): _use(item) for item in measured}
+    for pod in seen["pods"]:
+        pod["use"] = use.get(pod["name"])
+    return seen
+
+
+def _use(item: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """What each container uses, in the quantities of the API (``12m`` CPUs, ``34Mi`` bytes)."""
+    return {str(part["name"]): dict(part.get("usage") or {}) for part in item.get("containers") or []}
