@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""A node of Kubernetes as a healer sees it: is it Ready, who has cordoned it, and where would its pods go? Pure.
+
+A drain may be begun only when every pod that it takes has a controller that makes it again, a budget that lets it go,
+and room on another node. The last is judged as the scheduler would, as far as requests, taints and node selectors tell;
+what it cannot judge (affinities, volumes that hang on one node) counts against the drain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
+
+from ._kubernetes_hold import notes_of, read_hold
+from ._kubernetes_workload import Object, age, budget, conditions, matches, name_of
+
+#: By us, beside the hold: this cordon is ours, and was not there before.
+CORDONED = "selfheal.cluster/cordoned"
+MIRROR = "kubernetes.io/config.mirror"
+#: Set by Kubernetes itself on a node that is cordoned, or in trouble; a pod of any other node does not tolerate them.
+_UNITS = {
+    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60, "n": 1e-9, "u": 1e-6,
+}  # fmt: skip
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+Numbers = dict[str, float]
+
+
+def quantity(text: Any) -> float:
+    """A quantity of the API as a number: ``200m``, ``64Mi``, ``1e3`` (apimachinery, resource.Quantity)."""
+    found = re.fullmatch(r"\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*", str(text))
+    if not found or found.group(2) not in _UNITS:
+        raise ValueError(f"{text!r} is no quantity of Kubernetes")
+    return float(found.group(1)) * _UNITS[found.group(2)]
+
+
+def requests(item: Object) -> Numbers:
+    """CPUs and bytes that the scheduler counts for a pod: its containers together, or its largest first one, and what
+    the runtime adds (Kubernetes, "Init containers", "Resource sharing within containers")."""
+    spec = item.get("spec") or {}
+
+    def of(part: Object) -> Numbers:
+        asked = (part.get("resources") or {}).get("requests") or {}
+        return {name: quantity(asked.get(name, 0)) for name in ("cpu", "memory")}
+
+    total = {"cpu": 0.0, "memory": 0.0}
+    for part in spec.get("containers") or []:
+        for name, value in of(part).items():
+            total[name] += value
+    for part in spec.get("initContainers") or []:
+        for name, value in of(part).items():
+            total[name] = total[name] + value if part.get("restartPolicy") == "Always" else max(total[name], value)
+    for name in total:
+        total[name] += quantity((spec.get("overhead") or {}).get(name, 0))
+    return total
+
+
+def node(item: Object, now: float) -> dict[str, Any]:
+    """One node: ready, cordoned and by whom, its boot, what presses it."""
+    meta, spec, status = (item.get(part) or {} for part in ("metadata", "spec", "status"))
+    told = conditions(item)
+    ready = told.get("Ready") or {}
+    notes = notes_of(item)
+    cordoned = bool(spec.get("unschedulable"))
+    return {
+        "name": name_of(item),
+        "uid": str(meta.get("uid", "")),
+        "ready": ready.get("status") == "True",
+        "ready_status": str(ready.get("status") or "Unknown"),
+        "ready_reason": str(ready.get("reason") or ""),
+        "ready_message": str(ready.get("message") or "")[:300],
+        "since_seconds": age(ready.get("lastTransitionTime"), now),
+        "heartbeat_seconds": age(ready.get("lastHeartbeatTime"), now),
+        "cordoned": cordoned,
+        # A human's cordon is one that does not bear our mark (invariant 6).
+        "human_cordon": cordoned and CORDONED not in notes,
+        "pressures": [name for name in _PRESSURES if (told.get(name) or {}).get("status") == "True"],
+        "taints": [dict(it) for it in spec.get("taints") or []],
+        "boot_id": str((status.get("nodeInfo") or {}).get("bootID") or ""),
+        "machine_id": str((status.get("nodeInfo") or {}).get("machineID") or ""),
+        "addresses": [str(it.get("address")) for it in status.get("addresses") or []],
+        "hold": read_hold(notes, now),
+    }
+
+
+def evictable(item: Object) -> bool:
+    """Whether a drain takes this pod: not what a DaemonSet or the node itself would make again at once, nor what has
+    ended."""
+    meta, status = item.get("metadata") or {}, item.get("status") or {}
+    if MIRROR in (meta.get("annotations") or {}) or status.get("phase") in ("Succeeded", "Failed"):
+        return False
+    return not any(it.get("kind") == "DaemonSet" and it.get("controller") for it in meta.get("ownerReferences") or [])
+
+
+def controlled(item: Object) -> bool:
+    """Whether somebody makes this pod again."""
+    return any(it.get("controller") for it in (item.get("metadata") or {}).get("ownerReferences") or [])
+
+
+def tolerates(item: Object, taint: Mapping[str, Any]) -> bool:
+    """Whether a pod may be put on a node with this taint (Kubernetes, "Taints and Tolerations")."""
+    if taint.get("effect") == "PreferNoSchedule":
+        return True
+    for it in (item.get("spec") or {}).get("tolerations") or []:
+        if it.get("effect") not in (None, "", taint.get("effect")):
+            continue
+        if it.get("operator") == "Exists" and it.get("key") in (None, "", taint.get("key")):
+            return True
+        if it.get("key") == taint.get("key") and (it.get("value") or "") == (taint.get("value") or ""):
+            return True
+    return False
+
+
+def fits_by_rules(item: Object, target: Object) -> bool:
+    """Whether taints and node selector let the pod onto this node."""
+    spec, labels = item.get("spec") or {}, (target.get("metadata") or {}).get("labels") or {}
+    if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
+        return False
+    return all(tolerates(item, taint) for taint in (target.get("spec") or {}).get("taints") or [])
+
+
+def cannot_judge(item: Object) -> str:
+    """Why nobody can say here where this pod would go; empty when its requests, taints and selector tell."""
+    spec = item.get("spec") or {}
+    affinity = spec.get("affinity") or {}
+    for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity"):
+        if (affinity.get(kind) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+            return f"it demands {kind}"
+    for it in spec.get("topologySpreadConstraints") or []:
+        if it.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule":
+            return "it demands to be spread"
+    for it in spec.get("volumes") or []:
+        if "persistentVolumeClaim" in it or "hostPath" in it:
+            return f"its volume {it.get('name')} may hang on this node"
+    return ""
+
+
+def _free(target: Object, pods: Iterable[Object]) -> Numbers:
+    room = (target.get("status") or {}).get("allocatable") or {}
+    free = {name: quantity(room.get(name, 0)) for name in ("cpu", "memory")}
+    free["pods"] = quantity(room.get("pods", 110))
+    for item in pods:
+        if (item.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+            continue
+        for name, value in requests(item).items():
+            free[name] -= value
+        free["pods"] -= 1
+    return free
+
+
+def drain_refusals(
+    name: str, nodes: Iterable[Object], pods: Iterable[Object], budgets: Iterable[Object], now: float
+) -> list[dict[str, str]]:
+    """Why this node must not be drained now, each with a reason and a sentence; empty when nothing speaks against it.
+
+    ``pods`` are those of all nodes. The largest pods are placed first, each where the most CPU is left.
+    """
+    every, all_nodes = list(pods), list(nodes)
+    mine = [it for it in every if (it.get("spec") or {}).get("nodeName") == name and evictable(it)]
+    found: list[dict[str, str]] = []
+
+    def refuse(reason: str, detail: str) -> None:
+        found.append({"reason": reason, "detail": detail})
+
+    others = {
+        name_of(it): it
+        for it in all_nodes
+        if name_of(it) != name and node(it, now)["ready"] and not (it.get("spec") or {}).get("unschedulable")
+    }
+    free = {
+        key: _free(it, [pod for pod in every if (pod.get("spec") or {}).get("nodeName") == key])
+        for key, it in others.items()
+    }
+    for item in sorted(mine, key=lambda it: (-requests(it)["cpu"], -requests(it)["memory"], name_of(it))):
+        label = f"{(item.get('metadata') or {}).get('namespace', '')}/{name_of(item)}"
+        if not controlled(item):
+            refuse("bare_pod", f"pod {label} has no controller: nobody would make it again")
+            continue
+        why = cannot_judge(item)
+        if why:
+            refuse("no_place", f"nobody can say here where pod {label} would go: {why}")
+            continue
+        need = {**requests(item), "pods": 1.0}
+        rooms = [
+            key
+            for key, target in others.items()
+            if fits_by_rules(item, target) and all(free[key][part] >= value for part, value in need.items())
+        ]
+        if not rooms:
+            refuse("no_place", f"pod {label} would find no other node: {_why_no_room(item, others, free, need)}")
+            continue
+        best = max(rooms, key=lambda key: (free[key]["cpu"], key))
+        for part, value in need.items():
+            free[best][part] -= value
+    for label, why in _blocked(mine, budgets):
+        refuse("budget", f"pod {label}: {why}")
+    return found
+
+
+def _why_no_room(item: Object, others: Mapping[str, Object], free: Mapping[str, Numbers], need: Numbers) -> str:
+    if not others:
+        return "no other one is Ready and takes pods"
+    allowed = [key for key, target in others.items() if fits_by_rules(item, target)]
+    if not allowed:
+        return "taints or its node selector keep it off " + ", ".join(sorted(others))
+    best = max(allowed, key=lambda key: free[key]["cpu"])
+    return (
+        f"it asks for {need['cpu']:g} CPUs and {need['memory'] / 2**20:.0f} MiB, and {best} has "
+        f"{max(0.0, free[best]['cpu']):g} and {max(0.0, free[best]['memory']) / 2**20:.0f} left"
+    )
+
+
+def _blocked(mine: Iterable[Object], budgets: Iterable[Object]) -> list[tuple[str, str]]:
+    """Pods that no budget would let go, now or later: one whose every pod is needed."""
+    found = []
+    known = list(budgets)
+    for item in mine:
+        meta = item.get("metadata") or {}
+        ready = (conditions(item).get("Ready") or {}).get("status") == "True"
+        for it in known:
+            if (it.get("metadata") or {}).get("namespace") != meta.get("namespace"):
+                continue
+            if not matches((it.get("spec") or {}).get("selector"), meta.get("labels") or {}):
+                continue
+            told = budget(it)
+            if not ready and told["unhealthy_policy"] == "AlwaysAllow":
+                continue
+            if told["allowed"] == 0 and told["wanted"] >= told["expected"]:
+                found.append(
+                    (f"{meta.get('namespace', '')}/{name_of(item)}",
+                     f"budget {told['name']} needs {told['wanted']} of {told['expected']} pods, so none may go")
+                )  # fmt: skip
+    return found
+
+
+def evictions_left(name: str, pods: Iterable[Object]) -> list[dict[str, Optional[str]]]:
+    """The pods that a drain still has to take from this node."""
+    return [
+        {
+            "namespace": str((it.get("metadata") or {}).get("namespace", "")),
+            "name": name_of(it),
+            "uid": str((it.get("metadata") or {}).get("uid", "")),
+            "going": (it.get("metadata") or {}).get("deletionTimestamp"),
+        }
+        for it in pods
+        if (it.get("spec") or {}).get("nodeName") == name and evictable(it)
+    ]

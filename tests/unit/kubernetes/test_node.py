@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Where the pods of a node would go, and who has cordoned it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_node as nodes
+from tests.unit.kubernetes.objects import NOW, condition
+
+
+def machine(
+    name: str, cpu: str = "1", ready: str = "True", taints: Any = (), cordoned: bool = False, **notes: str
+) -> Any:
+    return {
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}, "annotations": notes},
+        "spec": {"taints": list(taints), "unschedulable": cordoned},
+        "status": {
+            "allocatable": {"cpu": cpu, "memory": "1Gi", "pods": "110"},
+            "conditions": [condition("Ready", ready)],
+            "nodeInfo": {"bootID": f"boot-{name}"},
+        },
+    }  # fmt: skip
+
+
+def pod(name: str, where: str = "kw1", cpu: str = "200m", owner: str | None = "ReplicaSet", **spec: Any) -> Any:
+    owners = [{"kind": owner, "controller": True}] if owner else []
+    phase, asked = spec.pop("phase", "Running"), {"cpu": cpu, "memory": "64Mi"}
+    return {
+        "metadata": {"name": name, "namespace": "ei", "ownerReferences": owners, "labels": {"type": "ei"},
+                     "annotations": spec.pop("annotations", {})},
+        "spec": {"nodeName": where, "containers": [{"resources": {"requests": asked}}], **spec},
+        "status": {"phase": phase, "conditions": [condition("Ready", spec.pop("ready", "True"))]},
+    }  # fmt: skip
+
+
+def pdb(allowed: int = 1, wanted: int = 1, expected: int = 2, policy: str = "AlwaysAllow") -> Any:
+    return {
+        "metadata": {"name": "ei-pdb", "namespace": "ei"},
+        "spec": {"selector": {"matchLabels": {"type": "ei"}}, "unhealthyPodEvictionPolicy": policy},
+        "status": {"disruptionsAllowed": allowed, "desiredHealthy": wanted, "expectedPods": expected},
+    }
+
+
+HEAD = machine("kcp1", "2", taints=[{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}])
+TWO = [HEAD, machine("kw1"), machine("kw2")]
+TOLERANT = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+@pytest.mark.parametrize(
+    ("machines", "pods", "budgets", "reasons", "words"),
+    [
+        (TWO, [pod("a"), pod("b")], [pdb()], [], ""),
+        (TWO, [], [], [], ""),
+        (TWO, [pod("a"), pod("b", "kw2", "900m")], [], ["no_place"], "asks for 0.2 CPUs and 64 MiB, and kw2 has 0.1"),
+        (TWO, [pod("a", cpu="600m"), pod("b", cpu="500m")], [], ["no_place"], "ei/b"),
+        ([HEAD, machine("kw1")], [pod("a")], [], ["no_place"], "keep it off kcp1"),
+        ([HEAD, machine("kw1")], [pod("a", tolerations=TOLERANT)], [], [], ""),
+        ([machine("kw1")], [pod("a")], [], ["no_place"], "no other one is Ready"),
+        ([machine("kw1"), machine("kw2", ready="False")], [pod("a")], [], ["no_place"], "no other one is Ready"),
+        ([machine("kw1"), machine("kw2", cordoned=True)], [pod("a")], [], ["no_place"], "no other one is Ready"),
+        (TWO, [pod("a", nodeSelector={"disk": "ssd"})], [], ["no_place"], "node selector"),
+        (TWO, [pod("a", owner=None)], [], ["bare_pod"], "has no controller"),
+        (TWO, [pod("a", owner="DaemonSet"), pod("done", owner=None, phase="Succeeded"),
+               pod("static", owner=None, annotations={nodes.MIRROR: "x"})], [], [], ""),
+        (TWO, [pod("a", volumes=[{"name": "v", "persistentVolumeClaim": {}}])], [], ["no_place"], "its volume v"),
+        (TWO, [pod("a", affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}})], [],
+         ["no_place"], "demands podAntiAffinity"),
+        (TWO, [pod("a", topologySpreadConstraints=[{"whenUnsatisfiable": "ScheduleAnyway"}])], [], [], ""),
+        (TWO, [pod("a")], [pdb(0, 1, 1)], ["budget"], "budget ei-pdb needs 1 of 1 pods, so none may go"),
+        (TWO, [pod("a", ready="False")], [pdb(0, 1, 1)], [], ""),
+        (TWO, [pod("a", ready="False")], [pdb(0, 1, 1, "IfHealthyBudget")], ["budget"], "none may go"),
+        (TWO, [pod("a"), pod("b", "kw2")], [pdb(0, 1, 2)], [], ""),
+    ],
+)  # fmt: skip
+def test_may_it_be_drained(machines: Any, pods: Any, budgets: Any, reasons: list[str], words: str) -> None:
+    found = nodes.drain_refusals("kw1", machines, pods, budgets, NOW)
+    assert [it["reason"] for it in found] == reasons, found
+    assert words in "; ".join(it["detail"] for it in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("200m", 0.2), ("1", 1), ("64Mi", 64 * 2**20), ("1e3", 1000), ("1.5G", 1.5e9), ("0", 0), (2, 2), ("12n", 1.2e-8)],
+)
+def test_quantities(text: Any, value: float) -> None:
+    assert nodes.quantity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1Xi", "--1"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        nodes.quantity(text)
+
+
+def test_the_largest_first_container_counts_and_a_sidecar_adds() -> None:
+    item = pod("a", initContainers=[
+        {"resources": {"requests": {"cpu": "500m"}}},
+        {"restartPolicy": "Always", "resources": {"requests": {"cpu": "100m"}}},
+    ], overhead={"cpu": "10m"})  # fmt: skip
+    assert nodes.requests(item)["cpu"] == pytest.approx(0.61)
+
+
+@pytest.mark.parametrize(
+    ("item", "human"),
+    [
+        (machine("kw1"), False),
+        (machine("kw1", cordoned=True), True),
+        (machine("kw1", cordoned=True, **{nodes.CORDONED: "i1"}), False),
+        (machine("kw1", **{nodes.CORDONED: "i1"}), False),
+    ],
+)
+def test_a_cordon_without_our_mark_is_a_humans(item: Any, human: bool) -> None:
+    assert nodes.node(item, NOW)["human_cordon"] is human
+
+
+@pytest.mark.parametrize(
+    ("toleration", "taint", "does"),
+    [
+        ({"operator": "Exists"}, {"key": "a", "effect": "NoSchedule"}, True),
+        ({"key": "a", "operator": "Exists"}, {"key": "a", "effect": "NoExecute"}, True),
+        ({"key": "a", "operator": "Exists", "effect": "NoExecute"}, {"key": "a", "effect": "NoSchedule"}, False),
+        ({"key": "a", "value": "1"}, {"key": "a", "value": "1", "effect": "NoSchedule"}, True),
+        ({"key": "a", "value": "1"}, {"key": "a", "value": "2", "effect": "NoSchedule"}, False),
+        ({"key": "b", "operator": "Exists"}, {"key": "a", "effect": "PreferNoSchedule"}, True),
+    ],
+)
+def test_tolerations(toleration: Any, taint: Any, does: bool) -> None:
+    assert nodes.tolerates({"spec": {"tolerations": [toleration]}}, taint) is does
+
+
+def test_what_a_drain_still_has_to_take() -> None:
+    left = nodes.evictions_left("kw1", [pod("a"), pod("b", "kw2"), pod("c", owner="DaemonSet")])
+    assert [it["name"] for it in left] == ["a"]
