@@ -339,6 +339,9 @@ def describe(
             "message": message,
             "revision": int(number) if number.isdecimal() else 0,
             "deadline_seconds": int(spec.get("progressDeadlineSeconds") or 600),
+            # Once a roll-out was complete, its condition says so until the next one; that pods are not available
+            # meanwhile is then no matter of the roll-out any more.
+            "settled": (conditions(deployment).get("Progressing") or {}).get("reason") == "NewReplicaSetAvailable",
         },
         "revisions": revisions,
         "rollback_to": rollback_to(revisions),
