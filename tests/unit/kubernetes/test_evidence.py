@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""What is kept of a workload, in which order, and what is given up. The API is a fake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_evidence as evidence
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import KubernetesError
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_workload import describe
+from tests.unit.kubernetes.objects import NOW, condition, container, deployment, ended, pod, replica_set
+
+LOOP = container("waiting", "CrashLoopBackOff", "back-off", 2, ended(5))
+PULL = container("waiting", "ErrImagePull", "no such host")
+
+
+class FakeApi:
+    """Answers every question; a log that holds a password, and no right to read the Deployment."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def request(self, _method: str, path: str, **query: Any) -> str:
+        self.asked.append((path, query))
+        if query.get("previous"):
+            return "Traceback\npassword=hunter2\nValueError: no API definition\n"
+        return "starting\n"
+
+    def get(self, path: str) -> dict[str, Any]:
+        self.asked.append((path, {}))
+        if "/deployments/" in path:
+            raise KubernetesError("not_authorized", "no", 403)
+        return {"metadata": {"name": path.rsplit("/", 1)[1], "managedFields": [1]}}
+
+
+def view() -> dict[str, Any]:
+    pods = [pod("well"), pod("loop", containers=[LOOP]), pod("pull", containers=[PULL])]
+    events = [{"involvedObject": {"kind": "Pod", "name": "loop"}, "reason": "BackOff", "type": "Warning"}]
+    item = deployment(conditions=[condition("Progressing", "True", "NewReplicaSetAvailable")])
+    return describe(item, [replica_set(1, 1)], pods, NOW, events=events)
+
+
+def test_the_log_of_the_container_before_comes_first_and_secrets_are_cut_out() -> None:
+    api: Any = FakeApi()
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: 0.0)
+    assert next(iter(texts)) == "log-loop-integrator-previous"
+    assert "ValueError: no API definition" in texts["log-loop-integrator-previous"]
+    assert "hunter2" not in str(texts)
+    assert "log-pull-integrator" not in texts, "a container that never ran has no log"
+    assert "log-well-integrator" in texts, "one that serves is kept beside, to compare"
+    assert "BackOff Pod/loop" in texts["events"]
+    assert "managedFields" not in texts["pod-loop"]
+    assert missing == ["deployment (not_authorized)"]
+    assert api.asked[0][1] == {
+        "raw": True, "container": "integrator", "tailLines": 400, "limitBytes": 4000, "timestamps": "true",
+        "previous": "true",
+    }  # fmt: skip
+
+
+def test_what_does_not_come_in_time_is_named() -> None:
+    times = iter([0.0, 1.0, 11.0, *[12.0] * 20])
+    api: Any = FakeApi()
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: next(times))
+    assert list(texts) == ["log-loop-integrator-previous"]
+    assert "events (no time)" in missing
