@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from ._kubernetes import Api, KubernetesError, selector_text
+from ._kubernetes_hold import notes_of, read_hold
+from ._kubernetes_node import drain_refusals, evictable, node
 from ._kubernetes_workload import describe
 
 _MOST_EVENTS = 2000
@@ -56,3 +60,65 @@ def workload(api: Api, namespace: str, name: str, now: Callable[[], float] = tim
 def _use(item: dict[str, Any]) -> dict[str, dict[str, str]]:
     """What each container uses, in the quantities of the API (``12m`` CPUs, ``34Mi`` bytes)."""
     return {str(part["name"]): dict(part.get("usage") or {}) for part in item.get("containers") or []}
+
+
+def cluster(
+    api: Api,
+    workloads: Iterable[Mapping[str, str]],
+    machines: Iterable[Mapping[str, str]],
+    now: Callable[[], float] = time.time,
+) -> dict[str, Any]:
+    """What a plan must know of these workloads and nodes, by their inventory name.
+
+    One that cannot be read has ``error`` and ``reason`` in its place; an API server that does not answer, or an account
+    that proves nothing, is said once for all.
+    """
+    seen: dict[str, Any] = {"reachable": True, "reason": "", "error": "", "workloads": {}, "nodes": {}}
+    try:
+        for one in workloads:
+            ask = partial(_held, api, one["namespace"], one["name"], now)
+            seen["workloads"][one["host"]] = _or_error(ask)
+        wanted = list(machines)
+        if wanted:
+            nodes = api.items("/api/v1/nodes")
+            pods = api.items("/api/v1/pods")
+            budgets = api.items("/apis/policy/v1/poddisruptionbudgets")
+            for one in wanted:
+                seen["nodes"][one["host"]] = _or_error(partial(machine, one["name"], nodes, pods, budgets, now()))
+    except KubernetesError as exc:
+        seen.update(reachable=False, reason=exc.reason, error=exc.message)
+    return seen
+
+
+_NOTHING_AT_ALL = ("api_unreachable", "not_authenticated", "no_client", "no_kubeconfig")
+
+
+def _or_error(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return ask()
+    except KubernetesError as exc:
+        if exc.reason in _NOTHING_AT_ALL:
+            raise
+        return {"error": exc.message, "reason": exc.reason}
+
+
+def _held(api: Api, namespace: str, name: str, now: Callable[[], float]) -> dict[str, Any]:
+    seen = workload(api, namespace, name, now)
+    return {**seen, "hold": read_hold(seen["annotations"], now())}
+
+
+def machine(
+    name: str, nodes: list[dict[str, Any]], pods: list[dict[str, Any]], budgets: list[dict[str, Any]], now: float
+) -> dict[str, Any]:
+    """One node, with the pods that a drain would take and why it must not be drained."""
+    item = next((it for it in nodes if (it.get("metadata") or {}).get("name") == name), None)
+    if item is None:
+        known = ", ".join(sorted(str(it["metadata"]["name"]) for it in nodes))
+        raise KubernetesError("not_found", f"The cluster has no node {name}; it has {known or 'none'}.", 404)
+    mine = [it for it in pods if (it.get("spec") or {}).get("nodeName") == name and evictable(it)]
+    return {
+        **node(item, now),
+        "annotations": notes_of(item),
+        "pods": sorted(f"{it['metadata'].get('namespace', '')}/{it['metadata']['name']}" for it in mine),
+        "refusals": drain_refusals(name, nodes, pods, budgets, now),
+    }

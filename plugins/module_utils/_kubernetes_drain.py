@@ -16,7 +16,7 @@ from urllib.parse import quote
 from ._errors import SelfhealError
 from ._kubernetes import Api, KubernetesError
 from ._kubernetes_hold import EPOCH, HOLD, JSON_PATCH, guarded, hold_text, note_changes, notes_of, refuse
-from ._kubernetes_node import CORDONED, drain_refusals, evictable, evictions_left, node
+from ._kubernetes_node import CORDONED, evictions_left, node
 
 _PAUSE = 0.5
 _AGAIN_SECONDS = 1.0
@@ -41,18 +41,6 @@ class Drainer:
         self.clock = clock
         self.sleep = sleep
         self.path = f"/api/v1/nodes/{quote(name, safe='')}"
-
-    def look(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The node, and why it must not be drained now."""
-        item = self.api.get(self.path)
-        nodes = self.api.items("/api/v1/nodes")
-        pods = self.api.items("/api/v1/pods")
-        budgets = self.api.items("/apis/policy/v1/poddisruptionbudgets")
-        now = self.clock()
-        seen = node(item, now)
-        mine = [it for it in pods if (it.get("spec") or {}).get("nodeName") == self.name]
-        seen["pods"] = len([it for it in mine if evictable(it)])
-        return seen, drain_refusals(self.name, nodes, pods, budgets, now)
 
     def _judged(self) -> dict[str, Any]:
         item = self.api.get(self.path)

@@ -9,10 +9,11 @@ All refusals are collected, not only the first. ``docs/decisions.md`` is the des
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_gates as gates
 from ansible_collections.selfheal.cluster.plugins.module_utils import (
+    _planner_kubernetes,
     _planner_pair,
     _planner_pool,
     _planner_relief,
@@ -39,6 +40,12 @@ LIFTED_FOR_RETURN = frozenset({
     "aborted", "blocked_node", "blocked_layer", "attempts_exhausted", "flapping", "wrong_kind",
 })  # fmt: skip
 NEVER_RESTARTED = ("storage", "connectivity")
+CHECKS: Dict[str, Callable[[Case], Dict[str, Any]]] = {
+    "pool": _planner_pool.check,
+    "pair": _planner_pair.check,
+    "workload": _planner_kubernetes.workload,
+    "machine": _planner_kubernetes.machine,
+}
 KIND_WEIGHT = {"service": 3, "resource": 2, "connectivity": 1}
 
 Plan = Dict[str, Any]
@@ -92,8 +99,8 @@ def _judge(
     gates.attempts(case)
     _planner_storm.check(case, causes)
     pool = case.policy["kind"] == "pool"
-    shape = _planner_pool.check(case) if pool else _planner_pair.check(case)
-    phases, restart = _remedy(case)
+    shape = CHECKS[case.policy["kind"]](case)
+    phases, restart = _planner_kubernetes.remedy(case) if case.policy["kind"] == "workload" else _remedy(case)
     wanted = [{"resource": "node:" + node, "mode": "exclusive"}] + shape["leases"]
     domain = case.policy.get("domains", {}).get(node)
     if domain:
@@ -272,6 +279,7 @@ def _would(case: Case, result: Mapping[str, Any]) -> List[str]:
         "balancers": names(result["balancers"]) or "no balancer",
         "restart": "reboot %s" % case.node if restart["kind"] == "reboot"
         else _planner_relief.words(restart, case.node) if restart["kind"] == "relief"
+        else _planner_kubernetes.words(restart) if restart["kind"] in _planner_kubernetes.HOW
         else "restart %s on %s" % (_units(result), case.node),
         "move": "move %s from %s to %s" % (case.policy["vip"], case.node, result["peer"]) if result["moves"]
         else "keep %s on %s" % (case.policy["vip"], result["peer"]) + (
@@ -331,15 +339,24 @@ def _summary(result: Plan) -> str:
     if result["kind"] == "pool":
         where = "on %s" % names(result["balancers"])
         how = ("back in " if tuple(result["phases"]) == RETURN_ONLY else "out ") + where
+    elif result["kind"] == "machine":
+        how = "uncordoned" if tuple(result["phases"]) == RETURN_ONLY else "cordoned and drained"
+    elif result["kind"] == "workload":
+        how = "evidence first"
     else:
         how = "address %s %s" % ("to" if result["moves"] else "stays on", result["peer"])
-    what = {"service": "restart %s" % _units(result), "reboot": "reboot it", "none": "no restart",
-            "relief": _planner_relief.words(result["restart"], result["node"])}  # fmt: skip
+    rung = result["restart"]
+    what = (
+        _planner_kubernetes.words(rung)
+        if rung["kind"] in _planner_kubernetes.HOW
+        else {"service": "restart %s" % _units(result), "reboot": "reboot it", "none": "no restart",
+              "relief": _planner_relief.words(rung, result["node"])}[rung["kind"]]
+    )  # fmt: skip
     back = tuple(result["phases"]) == RETURN_ONLY
     without = "interrupted" if result["resume"] else "well again" if back else "drill"
     why = "; ".join(reason.rstrip(".") for reason in result["reasons"][:2]) or without
     tail = "; then a person is called" if result["ends"] == "left_out" else ""
     return "%s %s of layer %s: %s; %s; %s%s" % (
         "give back" if back else "heal",
-        result["node"], result["layer"], why, how, what[result["restart"]["kind"]], tail,
+        result["node"], result["layer"], why, how, what, tail,
     )  # fmt: skip

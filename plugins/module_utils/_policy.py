@@ -28,12 +28,13 @@ LAYER_VARIABLES = (
     "selfheal_strategy", "selfheal_kind", "selfheal_mode", "selfheal_balancers", "selfheal_service",
     "selfheal_port", "selfheal_health_path", "selfheal_vip", "selfheal_instance", "selfheal_preferred",
     "selfheal_health_scheme", "selfheal_home", "selfheal_config_test", "selfheal_config_files", "selfheal_reboot",
-    "selfheal_criticality", "selfheal_gauges", "selfheal_limits", "selfheal_relief",
+    "selfheal_criticality", "selfheal_gauges", "selfheal_limits", "selfheal_relief", "selfheal_namespace",
+    "selfheal_kubeconfig", "selfheal_context",
 )  # fmt: skip
 # Variables that may differ from node to node.
 NODE_VARIABLES = (
     "selfheal_socket", "selfheal_domain", "selfheal_parents", "selfheal_address", "selfheal_health_address",
-    "selfheal_layer",
+    "selfheal_layer", "selfheal_object",
 )  # fmt: skip
 GLOBAL_VARIABLES = (
     "selfheal_journal_host", "selfheal_journal", "selfheal_journal_user",
@@ -45,14 +46,18 @@ EXTRA_VARIABLES = ("selfheal_node", "selfheal_incident", "selfheal_reason")
 KNOWN = frozenset(LAYER_VARIABLES + NODE_VARIABLES + GLOBAL_VARIABLES + EXTRA_VARIABLES)
 # What a playbook registers or sets while it runs is no policy.
 TRANSIENT_PREFIXES = ("selfheal_seen_", "selfheal_run_", "selfheal_step_")
-KIND_OF_STRATEGY = {"lb_detach": "pool", "keepalived_failover": "pair"}
+KIND_OF_STRATEGY = {
+    "lb_detach": "pool", "keepalived_failover": "pair", "kubernetes_workload": "workload",
+    "kubernetes_node": "machine",
+}  # fmt: skip
 DEFAULTS: Dict[str, Any] = {
     "selfheal_mode": "observe", "selfheal_balancers": "", "selfheal_port": None, "selfheal_health_path": "/",
     "selfheal_health_scheme": SCHEME,
     "selfheal_vip": "", "selfheal_instance": "", "selfheal_preferred": "", "selfheal_home": "never",
     "selfheal_config_test": [], "selfheal_config_files": [], "selfheal_reboot": False,
     "selfheal_criticality": "normal", "selfheal_service": "", "selfheal_gauges": None, "selfheal_limits": {},
-    "selfheal_relief": [],
+    "selfheal_relief": [], "selfheal_namespace": "", "selfheal_kubeconfig": "/etc/selfheal/kubernetes.conf",
+    "selfheal_context": "",
 }  # fmt: skip
 DEFAULT_SOCKET = "/run/haproxy/admin.sock"
 NOT_LAYERS = ("all", "ungrouped")
@@ -168,8 +173,10 @@ def _checked(layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVa
         )
     if kind == "pool":
         _pool(policy, values, raw, hostvars, groups)
-    else:
+    elif kind == "pair":
         _pair(policy)
+    else:
+        _kubernetes(policy, values, hostvars)
     if policy["preferred"] and policy["preferred"] not in nodes:
         raise PolicyError(
             "layer %s: selfheal_preferred is %s, which is no node of the layer (%s)"
@@ -235,6 +242,25 @@ def _pair(policy: Dict[str, Any]) -> None:
             "layer %s: selfheal_relief is for the members of a pool; the full disk of a pair's node is relieved by "
             "a person" % layer
         )
+
+
+def _kubernetes(policy: Dict[str, Any], values: Dict[str, Any], hostvars: HostVars) -> None:
+    """Workloads and nodes of a cluster: where its API server is asked, and how each is called there."""
+    layer = policy["layer"]
+    if policy["kind"] == "workload":
+        if not values["selfheal_namespace"]:
+            raise PolicyError("layer %s: selfheal_namespace is missing: the namespace of its workloads" % layer)
+        if policy["relief"] or policy["reboot"]:
+            raise PolicyError("layer %s: a workload of Kubernetes has no disk and no machine of its own: no "
+                              "selfheal_relief and no selfheal_reboot" % layer)  # fmt: skip
+    elif policy["relief"]:
+        raise PolicyError("layer %s: selfheal_relief is for the members of a pool" % layer)
+    for short in ("namespace", "kubeconfig", "context"):
+        policy[short] = values["selfheal_" + short]
+    policy["objects"] = {
+        node: text(layer, "selfheal_object", _get(hostvars, node, "selfheal_object") or node)
+        for node in policy["nodes"]
+    }
 
 
 def _gauges(layer: str, gauges: Any) -> List[Any]:

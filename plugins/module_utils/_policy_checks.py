@@ -265,8 +265,8 @@ def _relief(layer: str, name: str, value: Any) -> List[Dict[str, Any]]:
 
 
 CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
-    "selfheal_strategy": _choice("lb_detach", "keepalived_failover"),
-    "selfheal_kind": _choice("pool", "pair"),
+    "selfheal_strategy": _choice("lb_detach", "keepalived_failover", "kubernetes_workload", "kubernetes_node"),
+    "selfheal_kind": _choice("pool", "pair", "workload", "machine"),
     "selfheal_mode": _choice("observe", "approve", "act"),
     "selfheal_balancers": text,
     "selfheal_service": _unit,
@@ -283,5 +283,8 @@ CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
     "selfheal_reboot": _flag,
     "selfheal_criticality": _choice("low", "normal", "high"),
     "selfheal_relief": _relief,
+    "selfheal_namespace": text,
+    "selfheal_kubeconfig": _path,
+    "selfheal_context": text,
     "path": _path,
 }

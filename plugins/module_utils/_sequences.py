@@ -62,6 +62,29 @@ STEPS: Dict[str, Tuple[Step, ...]] = {
         Step("watch", "soak", "node", "watch the pair", ""),
         Step("close", "soak", "journal", "write down the verified outcome and give the leases back", ""),
     ),
+    "kubernetes_workload": (
+        Step("plan", "confirm", "journal", "look at the workload again and take the leases", "release_leases"),
+        Step("downtime", "shift", "monitor", "tell Nagios about our own downtime of {node}", "end_downtime"),
+        Step("hold", "shift", "journal", "put our hold on the Deployment of {node}", "lift_hold"),
+        Step("evidence", "evidence", "journal", "keep logs, events and objects of {node}", ""),
+        Step("restart", "restart", "journal", "{restart}", ""),
+        Step("available", "verify", "journal", "wait until the roll-out is complete and its pods are available", ""),
+        Step("return", "readmit", "journal", "lift our hold on {node}", ""),
+        Step("watch", "soak", "journal", "watch {node} under traffic", ""),
+        Step("close", "soak", "journal", "write down the verified outcome and give the leases back", ""),
+    ),
+    "kubernetes_node": (
+        Step("plan", "confirm", "journal", "look at the cluster again and take the leases", "release_leases"),
+        Step("downtime", "shift", "monitor", "tell Nagios about our own downtime of {node}", "end_downtime"),
+        Step("cordon", "shift", "journal", "cordon {node} under our hold", "uncordon"),
+        Step("drain", "shift", "journal", "evict the pods of {node} as their budgets allow", ""),
+        Step("evidence", "evidence", "node", "collect evidence on {node}", ""),
+        Step("restart", "restart", "node", "{restart}", ""),
+        Step("ready", "verify", "journal", "prove that {node} is Ready", ""),
+        Step("uncordon", "readmit", "journal", "uncordon {node} and lift our hold", "cordon_again"),
+        Step("watch", "soak", "journal", "watch {node} and its pods", ""),
+        Step("close", "soak", "journal", "write down the verified outcome and give the leases back", ""),
+    ),
 }
 
 

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Kubernetes: may this workload be touched, may this node be drained, and which rung does a workload get? Pure.
+
+The API server's own word decides (invariant 2): what the pods say, what the budgets allow, where there is room. A
+workload is a node of its layer without a machine; the machines of a cluster are nodes of another layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Tuple
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_rungs as rungs
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import PHASES, SHIFT_ONLY
+
+#: Answers of the API server that say that the thing is not there; all others say that nobody knows.
+_ABSENT = ("not_found",)
+HOW = {
+    rungs.EVICT: "take %s away by the eviction API",
+    rungs.RESTART: "restart the roll-out of %s",
+    rungs.UNDO: "put revision %s of %s back",
+}
+
+
+def _empty_shape(slots: int) -> Dict[str, Any]:
+    return {
+        "balancers": [], "skipped_balancers": [], "min_up": 0, "survivors": {}, "peer": None, "holder": None,
+        "moves": False, "leases": [], "slots": slots,
+    }  # fmt: skip
+
+
+def seen_of(case: Case, part: str) -> Mapping[str, Any]:
+    """What the cluster said of this node; empty, with the refusal told, when it said nothing of use."""
+    cluster = case.snapshot.get("kubernetes") or {}
+    if not cluster.get("reachable"):
+        case.refuse("api_unreachable", str(cluster.get("error") or "nobody asked the API server of Kubernetes"))
+        return {}
+    seen: Mapping[str, Any] = (cluster.get(part) or {}).get(case.node) or {}
+    if not seen or seen.get("error"):
+        absent = seen.get("reason") in _ABSENT
+        text = str(seen.get("error") or "the API server was not asked about %s" % case.node)
+        case.refuse("no_workload" if absent else "api_unreachable", text)
+        return {}
+    return seen
+
+
+def _held(case: Case, seen: Mapping[str, Any], what: str) -> None:
+    hold = seen.get("hold")
+    if not hold:
+        return
+    if case.own(hold):
+        case.out = True
+        return
+    case.refuse("human_hold", "%s is held for incident %s, which is not open for it (%s)"
+                % (what, hold.get("incident"), hold.get("reason") or "no reason"))  # fmt: skip
+
+
+def workload(case: Case) -> Dict[str, Any]:
+    """Invariants 2, 4 and 6 for a Deployment."""
+    seen = seen_of(case, "workloads")
+    if not seen:
+        return _empty_shape(1)
+    _held(case, seen, "Deployment %s" % seen["name"])
+    case.serves = seen["available"] > 0
+    if seen["rollout"]["state"] == "paused":
+        case.refuse("human_hold", "the roll-out of %s is paused: somebody works on it" % seen["name"])
+    waits = rungs.under_way(seen)
+    if waits and not case.out:
+        case.refuse("rollout_running", waits)
+    full = rungs.short_of_room(seen)
+    if full and not case.drill:
+        case.refuse("layer_load", full)
+    for text in seen["missing"]:
+        case.notes.append("not seen: %s" % text)
+    return _empty_shape(case.limits["max_unavailable"])
+
+
+def remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
+    """The rung of a workload, and its phases: without a rung only evidence is taken, and a person is called."""
+    seen = ((case.snapshot.get("kubernetes") or {}).get("workloads") or {}).get(case.node) or {}
+    if not seen or seen.get("error"):
+        return SHIFT_ONLY, {"kind": "none", "service": ""}
+    own = case.incident["id"] if case.incident else None
+    failed = {
+        item.get("rung")
+        for item in case.attempts
+        if own
+        and item.get("incident") == own
+        and not item.get("acknowledged")
+        and item.get("outcome") in ("failed", "left_out", "undone")
+    }
+    chosen = rungs.choose(seen, failed)
+    case.notes.append("%s: %s" % (seen["name"], chosen["why"]))
+    if chosen["kind"] == rungs.NONE:
+        return SHIFT_ONLY, {"kind": "none", "service": ""}
+    if chosen["kind"] == rungs.EVICT:
+        _budgets(case, seen, chosen["pods"])
+    return PHASES, {
+        "kind": chosen["kind"], "service": seen["name"], "pods": chosen["pods"], "revision": chosen["revision"],
+    }  # fmt: skip
+
+
+def _budgets(case: Case, seen: Mapping[str, Any], pods: List[str]) -> None:
+    """A budget that lets no pod go is a refusal with its reason. The unhealthy go past one that always allows them."""
+    healthy = {it["name"] for it in seen["pods"] if it["ready"]}
+    for told in seen["budgets"]:
+        spared = told["unhealthy_policy"] == "AlwaysAllow" and not healthy & set(pods)
+        if told["allowed"] == 0 and not spared:
+            case.refuse("budget", "budget %s needs %s of %s pods and lets none of %s go"
+                        % (told["name"], told["wanted"], told["expected"], names(pods)))  # fmt: skip
+
+
+def words(restart: Mapping[str, Any]) -> str:
+    """What is done, for people."""
+    if restart["kind"] == rungs.UNDO:
+        return HOW[rungs.UNDO] % (restart["revision"], restart["service"])
+    return HOW[restart["kind"]] % (names(restart["pods"]) if restart["kind"] == rungs.EVICT else restart["service"])
+
+
+def machine(case: Case) -> Dict[str, Any]:
+    """Invariants 2, 4 and 6 for a node of the cluster: not below the minimum, and no pod without another place."""
+    seen = seen_of(case, "nodes")
+    if not seen:
+        return _empty_shape(1)
+    _held(case, seen, "node %s" % seen["name"])
+    if seen["human_cordon"]:
+        case.refuse("human_hold", "node %s was cordoned by somebody, and stays so" % seen["name"])
+    others = (case.snapshot.get("kubernetes") or {}).get("nodes") or {}
+    stay = [
+        node
+        for node in case.policy["nodes"]
+        if node != case.node and (others.get(node) or {}).get("ready") and not (others.get(node) or {}).get("cordoned")
+    ]
+    # A node that is not Ready carries no traffic any more: its pods are gone from every service.
+    case.serves = bool(seen["ready"]) and not seen["cordoned"]
+    floor = len(case.policy["nodes"]) - case.limits["max_unavailable"]
+    if case.serves and len(stay) < max(1, floor):
+        told = (len(stay), len(case.policy["nodes"]), case.layer, names(stay) or "none", max(1, floor))
+        case.refuse(
+            "below_minimum" if stay else "last_member",
+            "only %d of %d nodes of layer %s would stay (%s), needed are %d" % told,
+        )
+    if seen["ready"]:
+        for item in seen["refusals"]:
+            case.refuse("budget" if item["reason"] == "budget" else "no_place", item["detail"])
+    shape = _empty_shape(case.limits["max_unavailable"])
+    shape["survivors"] = {"cluster": len(stay)}
+    shape["min_up"] = max(1, floor) if case.serves else 0
+    return shape
