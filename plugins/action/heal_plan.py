@@ -96,6 +96,7 @@ class ActionModule(ActionBase):
             nagios=_nagios(hostvars, [journal, *groups.get("monitor", []), *groups["all"]]),
             addresses=addresses,
             unresolved=unresolved,
+            kubernetes=_variable(hostvars, journal, "selfheal_seen_kubernetes"),
             controller={"node": socket.gethostname(), "host": own},
             origin=origin_of(os.environ),
         )

@@ -93,6 +93,7 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
     state.update(
         asked=hosts, ask={host: _questions(host, watched, journal, every, hostvars[host], ring) for host in hosts}
     )
+    state["ask"][journal]["kubernetes"] = target.of_cluster(wanted)
     take_part(state, "observe", hosts)
     return state
 

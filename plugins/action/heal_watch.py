@@ -10,10 +10,10 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.selfheal.cluster.plugins.module_utils._heal_watch import QUESTIONS, judge
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_watch import ASKS, QUESTIONS, judge
 
 SPEC = {
-    "ask": {"type": "str", "required": True, "choices": ["lb_member_info", "keepalived_info"]},
+    "ask": {"type": "str", "required": True, "choices": list(ASKS)},
     "args": {"type": "dict", "default": {}},
     "question": {"type": "str", "required": True, "choices": sorted(QUESTIONS)},
     "about": {"type": "dict", "default": {}},

@@ -11,7 +11,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Dict, List, Mapping
 
-from ansible_collections.selfheal.cluster.plugins.module_utils import _felt, _heal_pair, _heal_pool
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt, _heal_kubernetes, _heal_pair, _heal_pool
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_again import levels
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import (
@@ -27,7 +27,12 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_proof import UNIT as KEEPALIVED
 
-STRATEGIES: Dict[str, ModuleType] = {"lb_detach": _heal_pool, "keepalived_failover": _heal_pair}
+STRATEGIES: Dict[str, ModuleType] = {
+    "lb_detach": _heal_pool,
+    "keepalived_failover": _heal_pair,
+    "kubernetes_workload": _heal_kubernetes,
+    "kubernetes_node": _heal_kubernetes,
+}
 STEPS = ("plan", "shift", "drain", "restart", "verify", "look", "pay", "readmit", "soak", "again", "undo", "release")
 
 # The play whose hosts a step waits for: no hosts, nothing to judge, the state passes through.
@@ -64,6 +69,10 @@ _FROM_POLICY = (
     "reboot",
     "limits",
     "gauges",
+    "namespace",
+    "kubeconfig",
+    "context",
+    "objects",
 )
 
 
@@ -126,6 +135,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
     state["restarted_before"] = bool(plan.get("unproven"))
     state["restart_kind"] = str(rung.get("kind") or "service")
+    state["pods"], state["revision"] = rung.get("pods") or [], int(rung.get("revision") or 0)
     state["relief"], state["partitions"] = rung.get("relief") or [], rung.get("partitions") or []
     # A dead keepalived is started besides, or alone; then the service is left running.
     state["restart_service"] = "" if rung.get("service") == KEEPALIVED else state["service"]
@@ -137,7 +147,8 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
         state["status"] = "checked"
         return
     state["status"] = "acting"
-    serving = state["balancers"] if state["kind"] == "pool" else [state["node"], state["peer"]]
+    # Nobody counts for Kubernetes: there is no balancer of ours before it.
+    serving = [state["node"], state["peer"]] if state["kind"] == "pair" else state["balancers"]
     skipped = list(plan.get("skipped_balancers") or [])
     _felt.begin(state, seen.get("balancers") or {}, [*serving, *skipped], now)
     for host in skipped:

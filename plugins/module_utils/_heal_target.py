@@ -18,6 +18,8 @@ OURS = (
     "heal_now",
     "lb_detach_",
     "keepalived_failover_",
+    "kubernetes_workload_",
+    "kubernetes_node_",
     "node_evidence_",
 )  # variables of the plays and roles of a heal
 REASONS = ("", "drill")
@@ -165,7 +167,7 @@ def watched(wanted: Iterable[Mapping[str, Any]], every: Iterable[Mapping[str, An
     for policy in wanted:
         if policy["kind"] == "pool":
             balancers += policy["balancers"]
-        else:
+        elif policy["kind"] == "pair":
             pairs += policy["nodes"]
             balancers += policy["nodes"]  # a standby that sees no members is no standby (invariant 3)
     for policy in every:
@@ -173,3 +175,26 @@ def watched(wanted: Iterable[Mapping[str, Any]], every: Iterable[Mapping[str, An
         if policy["kind"] == "pair" and set(policy["nodes"]) & set(balancers):
             pairs += policy["nodes"]
     return {"balancers": list(dict.fromkeys(balancers)), "pairs": list(dict.fromkeys(pairs))}
+
+
+def of_cluster(wanted: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
+    """What the API server of Kubernetes is asked about: workloads, and the nodes of layers of them; empty for neither.
+
+    One kubeconfig serves all: a farm whose layers name several is refused, so that nothing is asked of the wrong one.
+    """
+    policies = [policy for policy in wanted if policy["kind"] in ("workload", "machine")]
+    if not policies:
+        return {}
+    places = sorted({(policy["kubeconfig"], policy["context"]) for policy in policies})
+    if len(places) > 1:
+        names = ", ".join("{} {}".format(*place).strip() for place in places)
+        raise SelfhealError("policy", f"layers of Kubernetes name several places to ask: {names}; one heal asks one")
+    ask: Dict[str, Any] = {"workloads": [], "nodes": [], "kubeconfig": places[0][0], "context": places[0][1]}
+    for policy in policies:
+        for node in policy["nodes"]:
+            one = {"host": node, "name": policy["objects"][node]}
+            if policy["kind"] == "workload":
+                ask["workloads"].append({**one, "namespace": policy["namespace"]})
+            else:
+                ask["nodes"].append(one)
+    return ask

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_pair import instance_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import member_rows
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import well
 
 Answer = Mapping[str, Any]
 Question = Callable[[Answer, Mapping[str, Any]], str]
@@ -87,6 +88,22 @@ def members_checked(answer: Answer, about: Mapping[str, Any]) -> str:
     return "" if uptime >= need else f"HAProxy runs for {uptime:.0f} of {need:.0f} s"
 
 
+def workload_available(answer: Answer, about: Mapping[str, Any]) -> str:
+    """All pods of the current revision of a Deployment are available, and none is in trouble."""
+    del about
+    return well(answer.get("workload") or {"rollout": {"state": "unknown", "message": "it was not read"}})
+
+
+def node_ready(answer: Answer, about: Mapping[str, Any]) -> str:
+    """A node of Kubernetes is Ready, and of another boot than the one before (a quick reboot never shows otherwise)."""
+    seen = answer.get("node") or {}
+    if not seen.get("ready"):
+        return "it is not Ready ({}): {}".format(seen.get("ready_status"), seen.get("ready_message"))
+    if about.get("boot_id") and seen.get("boot_id") == about["boot_id"]:
+        return "the cluster still knows it by its boot before"
+    return ""
+
+
 def _service(answer: Answer) -> str:
     service = (answer.get("keepalived") or {}).get("service")
     if service and not service.get("ok"):
@@ -101,7 +118,10 @@ QUESTIONS: Dict[str, Question] = {
     "no_address": no_address,
     "well_in_pair": well_in_pair,
     "members_checked": members_checked,
+    "workload_available": workload_available,
+    "node_ready": node_ready,
 }
+ASKS = ("lb_member_info", "keepalived_info", "kubernetes_workload_info", "kubernetes_node_info")
 
 
 def judge(mode: str, answers: List[str], patience: int) -> bool:

@@ -90,6 +90,8 @@ def cluster(
     return seen
 
 
+#: What is known of a cluster that was not asked, or did not answer.
+NOTHING: dict[str, Any] = {"reachable": False, "reason": "", "error": "", "workloads": {}, "nodes": {}}
 _NOTHING_AT_ALL = ("api_unreachable", "not_authenticated", "no_client", "no_kubeconfig")
 
 

@@ -9,7 +9,7 @@ said with its reason; nothing is deleted past a budget.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Optional
 from urllib.parse import quote
 
@@ -78,14 +78,16 @@ class Drainer:
         """Evict what a drain takes, until none of it is left or the time is over.
 
         ``evicted`` names the pods that were told to go, ``left`` those that are still there, ``refused`` the last word
-        of a budget about each.
+        of a budget about each; ``ready`` is whether the node was Ready at the last look.
         """
         end = self.clock() + seconds
         evicted: list[str] = []
         refused: dict[str, str] = {}
         asked_at: dict[str, float] = {}
         while True:
-            self._judged()  # a younger heal, or a human's hold, ends this one here
+            # A younger heal, or a human's hold, ends this one here. Where the node is not Ready nobody waits: its
+            # kubelet is not there to end a pod, and no service sends anything to it.
+            ready = node(self._judged(), self.clock())["ready"]
             pods = self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
             left = evictions_left(self.name, pods)
             for it in left:
@@ -93,39 +95,55 @@ class Drainer:
                 if it["going"] or now < asked_at.get(label, 0.0) + _AGAIN_SECONDS:
                     continue
                 asked_at[label] = now
-                why = self.evict(str(it["namespace"]), str(it["name"]), str(it["uid"]))
+                why = evict(self.api, str(it["namespace"]), str(it["name"]), str(it["uid"]))
                 if why:
                     refused[label] = why
                 else:
                     evicted.append(label)
                     refused.pop(label, None)
-            if not left:
-                return {"evicted": evicted, "left": [], "refused": refused}
-            if self.clock() >= end:
+            if not left or self.clock() >= end or not ready:
                 names = [f"{it['namespace']}/{it['name']}" for it in left]
-                return {"evicted": evicted, "left": names, "refused": refused}
+                return {"evicted": evicted, "left": names, "refused": refused, "ready": ready}
             self.sleep(_PAUSE)
 
-    def evict(self, namespace: str, name: str, uid: str = "", grace: Optional[int] = None) -> str:
-        """Ask for one pod by the eviction API; a budget's refusal as a sentence, empty when it goes (or is gone)."""
-        options: dict[str, Any] = {}
-        if uid:
-            options["preconditions"] = {"uid": uid}
-        if grace is not None:
-            options["gracePeriodSeconds"] = grace
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": name, "namespace": namespace},
-            "deleteOptions": options,
-        }
-        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}/eviction"
-        try:
-            self.api.request("POST", path, body)
-        except KubernetesError as exc:
-            if exc.status == 404 or (exc.status == 409 and "uid" in exc.message.lower()):
-                return ""  # gone, or another one of the same name, which nobody asked for
-            if exc.status == 429:
-                return exc.message
-            raise
-        return ""
+
+def evict(api: Api, namespace: str, name: str, uid: str = "", grace: Optional[int] = None) -> str:
+    """Ask for one pod by the eviction API; a budget's refusal as a sentence, empty when it goes (or is gone)."""
+    options: dict[str, Any] = {}
+    if uid:
+        options["preconditions"] = {"uid": uid}
+    if grace is not None:
+        options["gracePeriodSeconds"] = grace
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": namespace},
+        "deleteOptions": options,
+    }
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}/eviction"
+    try:
+        api.request("POST", path, body)
+    except KubernetesError as exc:
+        if exc.status == 404 or (exc.status == 409 and "uid" in exc.message.lower()):
+            return ""  # gone, or another one of the same name, which nobody asked for
+        if exc.status == 429:
+            return exc.message
+        raise
+    return ""
+
+
+def hold_workload(api: Api, given: Mapping[str, Any], now: float, check_mode: bool) -> bool:
+    """Put our hold on a Deployment, or lift it (``state`` free); ``given`` as in the module ``kubernetes_hold``."""
+    space, name = quote(given["namespace"], safe=""), quote(given["name"], safe="")
+    path = f"/apis/apps/v1/namespaces/{space}/deployments/{name}"
+    item = api.get(path)
+    refuse(f"Deployment {given['name']}", item, given["incident"], given["epoch"], now)
+    had = HOLD in notes_of(item)
+    text = None
+    if given["state"] == "held":
+        expires = now + given["deadline_seconds"]
+        text = hold_text(given["incident"], given["epoch"], given["phase"], expires, given["reason"])
+    changes = note_changes(item, {HOLD: text, EPOCH: str(given["epoch"])})
+    if not check_mode:
+        api.request("PATCH", path, guarded(item, changes), JSON_PATCH)
+    return had != (text is not None) or text is not None

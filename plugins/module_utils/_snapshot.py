@@ -29,8 +29,9 @@ def build(
     paused: bool = False,
     alert: Optional[Mapping[str, Any]] = None,
     unresolved: Optional[Mapping[str, str]] = None,
+    kubernetes: Result = None,
 ) -> Dict[str, Any]:
-    """``balancers``, ``keepalived`` and ``nagios`` are the registered results of the info modules.
+    """``balancers``, ``keepalived``, ``nagios`` and ``kubernetes`` are the registered results of the info modules.
 
     ``unresolved`` says of each host without a certain address why it has none.
     """
@@ -52,6 +53,8 @@ def build(
     snapshot["marks"], snapshot["since"] = _marks(judged["verdicts"], _answer(nagios).get("services") or {})
     if unresolved:
         snapshot["unresolved"] = dict(unresolved)
+    if any(policy["kind"] in ("workload", "machine") for policy in policies.values()):
+        snapshot["kubernetes"] = _cluster(kubernetes)
     for policy in policies.values():
         for name in policy["nodes"]:
             if policy["port"] is not None:
@@ -159,6 +162,13 @@ def _balancer(
         "servers": list(answer.get("servers") or []),
         "backends": list(answer.get("backends") or []),
     }
+
+
+def _cluster(result: Result) -> Dict[str, Any]:
+    seen = _answer(result).get("kubernetes")
+    if seen:
+        return dict(seen)
+    return {"reachable": False, "reason": "", "error": error(result), "workloads": {}, "nodes": {}}
 
 
 def _holds_address(name: str, keepalived: Result, policies: Mapping[str, Mapping[str, Any]]) -> Optional[bool]:

@@ -20,7 +20,7 @@ options:
     description: The info module.
     type: str
     required: true
-    choices: [lb_member_info, keepalived_info]
+    choices: [lb_member_info, keepalived_info, kubernetes_workload_info, kubernetes_node_info]
   args:
     description: Arguments of the info module.
     type: dict
@@ -29,7 +29,15 @@ options:
     description: What has to be true of its answer.
     type: str
     required: true
-    choices: [holds_address, member_serves, members_checked, no_address, standby_proven, well_in_pair]
+    choices:
+      - holds_address
+      - member_serves
+      - members_checked
+      - no_address
+      - node_ready
+      - standby_proven
+      - well_in_pair
+      - workload_available
   about:
     description:
       - What the question is about; C(address) and C(port) of a member, or C(instance) of a pair.

@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Restarts the roll-out of a Deployment, or puts a revision of it back."""
+"""Restarts the roll-out of a Deployment, puts a revision of it back, or takes stuck pods of it away."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubernetes_rollout
-short_description: Restart the roll-out of a Deployment, or put a revision back
+short_description: Restart the roll-out of a Deployment, put a revision back, or take stuck pods away
 version_added: "0.2.0"
 description:
-  - Changes the pod template of a Deployment, and nothing else of it. Kubernetes then replaces its pods by the rules of
-    the Deployment's own strategy.
+  - With O(act=restart) and O(act=undo) it changes the pod template of a Deployment, and nothing else of it. Kubernetes
+    then replaces its pods by the rules of the Deployment's own strategy.
+  - With O(act=evict) pods go by the eviction API, which asks every budget. A budget that refuses is a refusal, and no
+    pod is deleted past it.
   - The change names the version of the Deployment that was judged. Where somebody has changed it meanwhile, it is
     refused with RV(reason=conflict).
   - Returns at once; M(selfheal.cluster.kubernetes_workload_info) tells how the roll-out goes on.
@@ -31,11 +33,24 @@ options:
     description:
       - V(restart) replaces all pods by new ones of the same revision.
       - V(undo) puts a revision back.
+      - V(evict) takes O(pods) away; each gets another one in its place.
     type: str
-    choices: [restart, undo]
+    choices: [restart, undo, evict]
     required: true
   to_revision:
     description: For O(act=undo), the revision; 0 takes the last one before the current that was seen available.
+    type: int
+    default: 0
+  pods:
+    description: For O(act=evict), names of pods of this Deployment. One that is gone already is no error.
+    type: list
+    elements: str
+    default: []
+  since_epoch:
+    description:
+      - A restart that this incident has given under this epoch or a younger one is not given again, whoever was killed
+        in between.
+      - 0 takes O(epoch).
     type: int
     default: 0
   incident:
@@ -70,6 +85,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+evicted:
+  description: The pods that were told to go.
+  returned: success
+  type: list
+  elements: str
+restarted:
+  description: Whether something was done by this call or, for the same incident, by one before it.
+  returned: success
+  type: bool
 revision:
   description: The revision that was put back, or the current one with O(act=restart).
   returned: success
@@ -83,7 +107,6 @@ reason:
 """
 
 import time
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -93,20 +116,9 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import (
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import (
     ARGUMENTS,
     Api,
-    selector_text,
-)
-from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_hold import (
-    EPOCH,
-    JSON_PATCH,
-    guarded,
-    note_changes,
-    refuse,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rollout import (
-    chosen,
-    may_restart,
-    restart_template,
-    undo_template,
+    Rollout,
 )
 
 
@@ -116,49 +128,23 @@ def main() -> None:
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
-            "act": {"type": "str", "choices": ["restart", "undo"], "required": True},
+            "act": {"type": "str", "choices": ["restart", "undo", "evict"], "required": True},
             "to_revision": {"type": "int", "default": 0},
+            "pods": {"type": "list", "elements": "str", "default": []},
             "incident": {"type": "str", "default": ""},
             "epoch": {"type": "int", "default": 0},
+            "since_epoch": {"type": "int", "default": 0},
             **ARGUMENTS,
         },
         supports_check_mode=True,
     )
-    given, now = module.params, time.time()
-    apps = f"/apis/apps/v1/namespaces/{given['namespace']}"
-    path = f"{apps}/deployments/{given['name']}"
+    given = module.params
     try:
         api = Api(given["kubeconfig"], given["context"], given["timeout"])
-        before = api.get(path)
-        if given["epoch"]:
-            refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], now)
-        if given["act"] == "restart":
-            may_restart(before)
-            number, template = current_revision(before), restart_template(before, now)
-        else:
-            sets = api.items(f"{apps}/replicasets", labelSelector=selector_text(before["spec"].get("selector")))
-            number, replica_set = chosen(before, sets, given["to_revision"], now)
-            template = undo_template(replica_set)
-        changed = template != before["spec"]["template"]
-        if changed:
-            changes = [{"op": "replace", "path": "/spec/template", "value": template}]
-            if given["epoch"]:
-                changes += note_changes(before, {EPOCH: str(given["epoch"])})
-            dry: dict[str, Any] = {"dryRun": "All"} if module.check_mode else {}
-            api.request("PATCH", path, guarded(before, changes), JSON_PATCH, **dry)
+        result = Rollout(api, given, time.time(), module.check_mode).run()
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
-    module.exit_json(
-        changed=changed,
-        revision=number,
-        diff={"before": before["spec"]["template"], "after": template},
-    )
-
-
-def current_revision(deployment: dict[str, Any]) -> int:
-    """The number of the revision that is rolled out."""
-    text = str((deployment["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", ""))
-    return int(text) if text.isdecimal() else 0
+    module.exit_json(at=time.time(), **result)
 
 
 if __name__ == "__main__":
