@@ -160,3 +160,20 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "required": False,
     },
 ]
+
+#: What says that a workload of Kubernetes is ill: its pods, and what they serve. The autoscaler at its maximum is none.
+WORKLOAD_GAUGES: List[Dict[str, Any]] = [
+    {
+        "name": "kubernetes",
+        "service": ["kubernetes available", "kubernetes rollout", "kubernetes pending", "kubernetes restarts"],
+        "read": "state",
+        "kind": "service",
+        "required": False,
+    },
+    *[gauge for gauge in DEFAULT_GAUGES if gauge["name"] in ("http", "http_time")],
+]
+#: A machine of a cluster is watched as any other, and by what the cluster says of it.
+CLUSTER_GAUGES: List[Dict[str, Any]] = [
+    *DEFAULT_GAUGES,
+    {"name": "kubernetes", "service": ["kubernetes node"], "read": "state", "kind": "service", "required": False},
+]

@@ -19,6 +19,9 @@ CRITICALITIES = ("low", "normal", "high")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:%-]*\Z")
 _PARTITION = re.compile(r"/[A-Za-z0-9._/ +@-]*\Z")
+#: A name of Kubernetes: of a namespace, a workload, a node (RFC 1123, subdomain).
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
+_KUBERNETES = {"kubernetes_workload": "workload", "kubernetes_node": "node"}
 _PATH = re.compile(r"/[A-Za-z0-9._~/%?=&:@+,-]*\Z")
 
 
@@ -80,9 +83,42 @@ def _host(node: str, own: Mapping[str, Any], layer: str, guarded: bool) -> Dict[
         "path": path,
         "scheme": scheme,
         "guarded": guarded,
+        "kubernetes": _kubernetes(node, own) if layer else {},
+        "urls": _urls(node, own),
         "pair": bool(layer) and own.get("selfheal_strategy") == "keepalived_failover",
         "thresholds": thresholds(own.get("selfheal_gauges")),
     }
+
+
+def _kubernetes(node: str, own: Mapping[str, Any]) -> Dict[str, str]:
+    """How the cluster calls this node, or the workload that it stands for; empty for what is in none."""
+    kind = _KUBERNETES.get(str(own.get("selfheal_strategy") or ""), "")
+    if not kind:
+        return {}
+    found = {"kind": kind, "name": str(own.get("selfheal_object") or node), "namespace": ""}
+    if kind == "workload":
+        found["namespace"] = str(own.get("selfheal_namespace") or "")
+    scaler = own.get("nagios_server_autoscaler")
+    found["autoscaler"] = str(scaler) if scaler else ""
+    for what, value in (("selfheal_object", found["name"]), ("nagios_server_autoscaler", found["autoscaler"]),
+                        ("selfheal_namespace", found["namespace"])):  # fmt: skip
+        if value and not _OBJECT.match(value):
+            raise _error(node, what, value, "a name of Kubernetes")
+    if kind == "workload" and not found["namespace"]:
+        raise _error(node, "selfheal_namespace", "", "the namespace of the workload")
+    return found
+
+
+def _urls(node: str, own: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """More addresses to ask than the one of the service: each a port, a path, and whether with TLS."""
+    found = []
+    for one in own.get("nagios_server_urls") or []:
+        port, path, scheme = one.get("port"), str(one.get("path") or "/"), str(one.get("scheme") or "http")
+        whole = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536
+        if not whole or not _PATH.match(path) or scheme not in ("http", "https"):
+            raise _error(node, "nagios_server_urls", one, "a port, a path of a URL, and http or https")
+        found.append({"port": port, "path": path, "scheme": scheme})
+    return found
 
 
 def partitions(node: str, paths: Any = None) -> List[Dict[str, str]]:

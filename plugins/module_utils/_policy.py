@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Set
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import DEFAULT_GAUGES, validate_gauges
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import CLUSTER_GAUGES, WORKLOAD_GAUGES
 from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import canonical, digest, plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import (
@@ -59,6 +60,7 @@ DEFAULTS: Dict[str, Any] = {
     "selfheal_relief": [], "selfheal_namespace": "", "selfheal_kubeconfig": "/etc/selfheal/kubernetes.conf",
     "selfheal_context": "",
 }  # fmt: skip
+OWN_GAUGES = {"workload": WORKLOAD_GAUGES, "machine": CLUSTER_GAUGES}
 DEFAULT_SOCKET = "/run/haproxy/admin.sock"
 NOT_LAYERS = ("all", "ungrouped")
 
@@ -154,7 +156,7 @@ def _checked(layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVa
         "strategy": values["selfheal_strategy"],
         "mode": values["selfheal_mode"],
         "balancers": [],
-        "gauges": _gauges(layer, values["selfheal_gauges"]),
+        "gauges": _gauges(layer, values["selfheal_gauges"], OWN_GAUGES.get(kind, DEFAULT_GAUGES)),
         "limits": limits,
         "sockets": {},
         "domains": {},
@@ -263,8 +265,8 @@ def _kubernetes(policy: Dict[str, Any], values: Dict[str, Any], hostvars: HostVa
     }
 
 
-def _gauges(layer: str, gauges: Any) -> List[Any]:
-    chosen = plain(DEFAULT_GAUGES if gauges is None else gauges)
+def _gauges(layer: str, gauges: Any, own: List[Dict[str, Any]]) -> List[Any]:
+    chosen = plain(own if gauges is None else gauges)
     try:
         validate_gauges(chosen)
     except SelfhealError as exc:

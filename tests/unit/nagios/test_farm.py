@@ -94,6 +94,7 @@ def test_the_farm() -> None:
         "name": "ei1", "address": "10.0.0.21", "layer": "ei", "criticality": "normal", "parents": [], "port": 8280,
         "path": "/health", "scheme": "http", "guarded": False, "pair": False,
         "partitions": [{"path": "/", "command": "check_disk_root"}], "thresholds": thresholds(),
+        "kubernetes": {}, "urls": [],
     }  # fmt: skip
     assert [host["name"] for host in found["hosts"] if host["pair"]] == ["lb1", "lb2"]
     assert (hosts["lb1"]["address"], hosts["lb1"]["guarded"], hosts["lb1"]["path"]) == ("lb1", True, "/")
@@ -144,3 +145,37 @@ def test_partitions() -> None:
     ]  # fmt: skip
     with pytest.raises(SelfhealError, match="each once"):
         partitions("n", ["/a/b", "/a_b"])
+
+
+CLUSTER = {
+    "shop": {"selfheal_strategy": "kubernetes_workload", "selfheal_namespace": "ei", "selfheal_object": "ei-deployment",
+             "ansible_host": "10.0.0.32", "selfheal_port": 30010, "nagios_server_autoscaler": "ei-hpa",
+             "nagios_server_urls": [{"port": 30011, "path": "/simple", "scheme": "https"}]},
+    "kw1": {"selfheal_strategy": "kubernetes_node", "ansible_host": "10.0.0.32"},
+}  # fmt: skip
+CLUSTER_GROUPS = {"all": ["shop", "kw1"], "apps": ["shop"], "workers": ["kw1"]}
+
+
+def test_workloads_and_nodes_of_a_cluster() -> None:
+    shop, worker = farm(CLUSTER, CLUSTER_GROUPS, ["shop", "kw1"])["hosts"]
+    assert shop["kubernetes"] == {
+        "kind": "workload", "name": "ei-deployment", "namespace": "ei", "autoscaler": "ei-hpa",
+    }  # fmt: skip
+    assert shop["urls"] == [{"port": 30011, "path": "/simple", "scheme": "https"}]
+    assert worker["kubernetes"] == {"kind": "node", "name": "kw1", "namespace": "", "autoscaler": ""}
+    assert worker["urls"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"selfheal_object": "a;rm"}, "selfheal_object"),
+        ({"selfheal_namespace": ""}, "selfheal_namespace"),
+        ({"nagios_server_autoscaler": "a!b"}, "nagios_server_autoscaler"),
+        ({"nagios_server_urls": [{"port": "30011"}]}, "nagios_server_urls"),
+        ({"nagios_server_urls": [{"port": 1, "path": "/$x"}]}, "nagios_server_urls"),
+    ],
+)
+def test_what_nagios_cannot_take_of_a_cluster(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(SelfhealError, match=words):
+        farm({**CLUSTER, "shop": {**CLUSTER["shop"], **changes}}, CLUSTER_GROUPS, ["shop"])
