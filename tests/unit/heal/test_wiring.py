@@ -24,6 +24,15 @@ HANDED: list[tuple[str, str, str, str, str]] = [
     ("keepalived_failover", "restart", "node_restart", "vip", "8: the address is not on the node"),
     ("keepalived_failover", "restart", "node_restart", "forbidden_machine_ids", "13: never our own machine"),
     ("keepalived_failover", "restart", "node_restart", "since_epoch", "12: as above"),
+    ("kubernetes_workload", "shift", "kubernetes_hold", "epoch", "8: an older heal changes nothing"),
+    ("kubernetes_workload", "shift", "kubernetes_hold", "deadline_seconds", "11: a hold has an end"),
+    ("kubernetes_workload", "restart", "kubernetes_rollout", "epoch", "8: as above"),
+    ("kubernetes_workload", "restart", "kubernetes_rollout", "since_epoch", "12: as above"),
+    ("kubernetes_node", "shift", "kubernetes_hold", "epoch", "8: as above"),
+    ("kubernetes_node", "drain", "kubernetes_hold", "epoch", "8: as above"),
+    ("kubernetes_node", "restart", "node_restart", "witnesses", "8: the API server said that it is drained"),
+    ("kubernetes_node", "restart", "node_restart", "forbidden_machine_ids", "13: never our own machine"),
+    ("kubernetes_node", "restart", "node_restart", "since_epoch", "12: as above"),
 ]
 
 
