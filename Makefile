@@ -4,10 +4,10 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench lab lab-break lab-mend lab-faults lab-down clean-cache clean
+.PHONY: help demo test prove bench lab lab-kubernetes lab-break lab-mend lab-faults lab-down clean-cache clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: ## three illnesses healed in front of you (HAND=1: by a command; KEEP=1 leaves the lab up)
 	@tools/setup demo
@@ -29,6 +29,10 @@ bench: ## ratios side by side (ROWS=name,name: only these); writes build/bench/r
 lab: ## start the lab's farm
 	@tools/setup demo
 	@lab/up
+
+lab-kubernetes: ## start the lab's Kubernetes, beside its farm or without it
+	@tools/setup test
+	@lab/kubernetes/up
 
 lab-faults: ## list the faults and how each is undone
 	@lab/faults --list

@@ -346,16 +346,30 @@ def down(lab: Lab) -> dict[str, Any]:
     return {"changed": bool(changed or nodes), "removed": nodes}
 
 
+def down_part(lab: Lab, part: str) -> dict[str, Any]:
+    """Remove the machines of one part; the whole lab, when nothing else is left of it."""
+    with base.locked(lab.lock, f"works on lab {lab.name}"):
+        ours = lab.nodes(part)
+        rest = found_nodes(lab) - set(ours)
+        _each(lambda node: remove_machine(lab, node), ours)
+        if rest:
+            shutil.rmtree(lab.state / part, ignore_errors=True)
+            host.write_known_hosts(lab, {node: lab.address(node) for node in lab.nodes()})
+    return {"changed": bool(ours), "removed": ours} if rest else {**down(lab), "removed": ours}
+
+
 def main() -> int:
-    """Command line: ``up`` (wanted state on standard input) or ``down``."""
+    """Command line: ``up`` (wanted state on standard input), ``down``, or ``down-part PART``."""
     lab = Lab.from_env()
     try:
         if sys.argv[1:] == ["up"]:
             print(json.dumps(up(lab, json.load(sys.stdin))))
+        elif len(sys.argv) == 3 and sys.argv[1] == "down-part":
+            print(json.dumps(down_part(lab, sys.argv[2])))
         elif sys.argv[1:] == ["down"]:
             print(json.dumps(down(lab)))
         else:
-            raise LabError("usage: python3 -m lab.build up|down")
+            raise LabError("usage: python3 -m lab.build up|down|down-part PART")
     except LabError as error:
         base.say(str(error))
         return 1

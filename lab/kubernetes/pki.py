@@ -145,6 +145,8 @@ def ensure(folder: Path, cluster: Cluster) -> bool:
         authority.sign(name, common_name, organization)
     for node, address in cluster.addresses.items():  # one certificate is kubelet's as a client and as a server
         authority.sign(f"kubelet-{node}", f"system:node:{node}", "system:nodes", [node, "127.0.0.1", address])
+    # What the integrator shows on the nodes' ports.
+    authority.sign("ei", "ei", "", ["ei", "localhost", "127.0.0.1", *cluster.addresses.values()])
     Authority(folder, "front-proxy-ca", "front-proxy-ca").sign("front-proxy", "front-proxy-client")
     tokens = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     _write(folder / "service-accounts.key", _pem(tokens), 0o600)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Role ei_kubernetes on a real cluster: rolled out, changed, refused, rolled back, removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.kubernetes.machine import pki_folder
+from tests.integration.kubernetes.harness import RealCluster, ask, changed, wait_for
+
+pytestmark = pytest.mark.lab
+DOCUMENT = "<response><status>OK</status><code>1</code></response>"
+
+
+def replicas(real: RealCluster) -> int:
+    return int(real.get("deployment", "ei-deployment")["status"].get("readyReplicas", 0))
+
+
+def test_both_ports_answer_as_the_seed_says_and_a_second_run_changes_nothing(
+    empty: RealCluster, tmp_path: Path
+) -> None:
+    empty.play(tmp_path)
+    tls = pki_folder(empty.lab) / "ca.crt"
+    for address in empty.nodes().values():
+        for port, authority in ((30010, None), (30011, tls)):
+            for path in ("/simple", "/simple/"):
+                status, body = ask(address, port, path, authority)
+                assert (status, DOCUMENT in body) == (200, True), f"{address}:{port}{path}: {body}"
+    assert changed(empty.play(tmp_path)) == 0
+    empty.kubectl("scale", "deployment/ei-deployment", "--replicas=4")
+    wait_for(lambda: replicas(empty) == 4, 60)
+    assert changed(empty.play(tmp_path)) == 0, "the autoscaler's number is its own"
+    assert empty.get("deployment", "ei-deployment")["spec"]["replicas"] == 4
+    assert "changed=0" in empty.play(tmp_path, "--check", "--diff")
+
+
+def test_what_is_rolled_out_is_what_the_issue_asks_for(rolled_out: RealCluster) -> None:
+    spec = rolled_out.get("deployment", "ei-deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["name"] == "integrator"
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert spec["securityContext"]["runAsNonRoot"] and spec["automountServiceAccountToken"] is False
+    assert {"startupProbe", "readinessProbe", "livenessProbe", "lifecycle"} <= set(container)
+    scaler = rolled_out.get("hpa", "ei-hpa")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 6)
+    assert scaler["metrics"][0]["resource"]["target"]["averageUtilization"] == 200
+    budget = rolled_out.get("pdb", "ei-pdb")["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+def test_check_mode_on_an_empty_cluster_makes_nothing(empty: RealCluster, tmp_path: Path) -> None:
+    output = empty.play(tmp_path, "--check", "--diff")
+    assert changed(output) > 0
+    assert "NotFound" in empty.tool.run("get", "namespace", "selfheal-test", check=False).stderr
+
+
+def test_a_changed_definition_rolls_the_pods_and_keeps_the_old_one_for_a_way_back(
+    rolled_out: RealCluster, tmp_path: Path
+) -> None:
+    definition = tmp_path / "simple.xml"
+    text = Path("roles/ei_kubernetes/files/simple.xml").read_text()
+    definition.write_text(text.replace("<code>1</code>", "<code>2</code>"))
+    rolled_out.play(tmp_path, ei_kubernetes_api_files=[str(definition)])
+    address = rolled_out.nodes()["kw1"]
+    wait_for(lambda: "<code>2</code>" in ask(address, 30010)[1], 30)
+    maps = [it["metadata"]["name"] for it in rolled_out.get("configmaps", "-l", "selfheal.cluster/part-of=ei")["items"]]
+    assert len(maps) == 2
+    told = rolled_out.module("kubernetes_rollout", namespace="selfheal-test", name="ei-deployment", act="undo")
+    assert (told["changed"], told["revision"]) == (True, 1), told
+    wait_for(lambda: "<code>1</code>" in ask(address, 30010)[1], 60)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ei_kubernetes_http_node_port": 80}, "nodePort"),
+        ({"ei_kubernetes_requests": {"cpu": "2"}}, "must be less than or equal to cpu limit"),
+        ({"ei_kubernetes_tls_key": ""}, "ei_kubernetes_tls_certificate and ei_kubernetes_tls_key"),
+        ({"ei_kubernetes_kubeconfig": "/nonexistent"}, "kubeconfig"),
+    ],
+)
+def test_what_is_refused_is_one_sentence(
+    empty: RealCluster, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    output = empty.play(tmp_path, ok=False, **changes)
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_a_bad_image_is_a_failure_with_its_reason_and_is_rolled_back_where_it_is_asked_for(
+    rolled_out: RealCluster, tmp_path: Path
+) -> None:
+    bad = {"ei_kubernetes_image": "registry.lab.invalid/ei:bad", "ei_kubernetes_available_seconds": 15}
+    output = rolled_out.play(tmp_path, ok=False, **bad, ei_kubernetes_rollback=True)
+    assert "ei-deployment is not available after 15 s" in output
+    assert "registry.lab.invalid/ei:bad" in output
+    assert "Revision 1 was put back." in output
+    address = rolled_out.nodes()["kw1"]
+    assert ask(address, 30010)[0] == 200
+    wait_for(lambda: replicas(rolled_out) == 1, 60)
+
+
+def test_it_is_removed_and_a_second_removal_changes_nothing(rolled_out: RealCluster, tmp_path: Path) -> None:
+    assert changed(rolled_out.play(tmp_path, ei_kubernetes_state="absent")) > 0
+    kinds = "deployment,service,hpa,pdb,configmap,secret,serviceaccount"
+    left = rolled_out.get(kinds, "-l", "selfheal.cluster/part-of=ei")["items"]
+    assert left == []
+    assert changed(rolled_out.play(tmp_path, ei_kubernetes_state="absent")) == 0
