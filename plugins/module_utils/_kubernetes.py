@@ -19,6 +19,7 @@ try:
     import kubernetes.client
     import kubernetes.config
     import urllib3.exceptions
+    import yaml
 
     IMPORT_ERROR: Optional[ImportError] = None
 except ImportError as exc:
@@ -94,8 +95,8 @@ class Api:
             kubernetes.config.load_kube_config(
                 config_file=kubeconfig or None, context=context or None, client_configuration=settings
             )
-        except (kubernetes.config.ConfigException, OSError, ValueError) as exc:
-            raise KubernetesError("no_kubeconfig", f"The kubeconfig cannot be used: {exc}.") from exc
+        except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as exc:
+            raise KubernetesError("no_kubeconfig", f"The kubeconfig cannot be used: {brief(exc)}.") from exc
         self.server = str(settings.host).rstrip("/")
         self._settings = settings
         # The client reads the kubeconfig and knows how to prove who we are; its own way to ask differs between its

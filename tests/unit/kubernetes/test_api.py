@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""How the API server is asked, every way in which it can fail to answer, and what is changed. The server is a fake."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_ask as asking
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import Api, KubernetesError
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_drain import Drainer, hold_workload
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_hold import EPOCH, HOLD
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import CORDONED
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rollout import ACTED, Rollout
+from tests.unit.kubernetes.fake_api import TOKEN, FakeApi
+from tests.unit.kubernetes.objects import NOW, condition, deployment, pod, replica_set
+
+APPS = "/apis/apps/v1/namespaces/ei"
+PODS = "/api/v1/namespaces/ei/pods"
+DEPLOYMENT = f"{APPS}/deployments/ei-deployment"
+FAILED = condition("Progressing", "False", "ProgressDeadlineExceeded", "timed out")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeApi]:
+    made = FakeApi(tmp_path)
+    yield made
+    made.close()
+
+
+def api(fake: FakeApi, timeout: float = 5) -> Api:
+    return Api(str(fake.kubeconfig), "", timeout)
+
+
+def listed(*items: Any) -> tuple[int, dict[str, Any]]:
+    return 200, {"items": list(items)}
+
+
+def test_the_token_goes_in_a_header_and_nowhere_else(fake: FakeApi) -> None:
+    fake.answers["GET", "/x"] = (200, {"a": 1})
+    assert api(fake).get("/x", labelSelector="a=b c") == {"a": 1}
+    method, path, _body, headers = fake.asked[-1]
+    assert (method, path) == ("GET", "/x?labelSelector=a%3Db+c")
+    assert {key.lower(): value for key, value in headers.items()}["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words"),
+    [
+        ((401, {"message": "Unauthorized"}), "not_authenticated", "still valid"),
+        (
+            (403, {"message": 'pods is forbidden: "x" cannot list resource "pods"'}),
+            "not_authorized",
+            "cannot list",
+        ),
+        ((404, {"message": "not found"}), "not_found", "not found"),
+        ((409, {"message": "the object has been modified"}), "conflict", "modified"),
+        ((429, {"message": "Cannot evict pod"}), "too_many_requests", "Cannot evict"),
+        ((500, "<html>"), "api_error", "<html>"),
+        ((302, ""), "api_error", "no reason given"),
+        ((200, "<html>"), "api_error", "no JSON"),
+    ],
+)
+def test_every_answer_that_is_none(fake: FakeApi, answer: Any, reason: str, words: str) -> None:
+    fake.answers["GET", "/x"] = answer
+    with pytest.raises(KubernetesError) as refused:
+        api(fake).get("/x")
+    assert (refused.value.reason, words in refused.value.message) == (reason, True), refused.value.message
+    assert TOKEN not in refused.value.message
+
+
+def test_a_server_that_is_not_there_is_silent_or_somebody_else(fake: FakeApi, tmp_path: Path) -> None:
+    fake.write_kubeconfig("https://127.0.0.1:1")
+    with pytest.raises(KubernetesError, match="gives no answer") as refused:
+        api(fake).get("/x")
+    assert refused.value.reason == "api_unreachable"
+    assert "object at 0x" not in refused.value.message
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        fake.write_kubeconfig(f"https://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(KubernetesError, match=r"within 0\.3 s"):
+            api(fake, 0.3).get("/x")
+    fake.write_kubeconfig(f"https://127.0.0.1:{fake.listener.server_port}", Path("/etc/ssl/certs/ca-certificates.crt"))
+    with pytest.raises(KubernetesError, match="certificate"):
+        api(fake).get("/x")
+    for text in ("nonsense: [", "{}"):
+        fake.kubeconfig.write_text(text)
+        with pytest.raises(KubernetesError) as refused:
+            api(fake)
+        assert refused.value.reason == "no_kubeconfig"
+    with pytest.raises(KubernetesError, match="kubeconfig"):
+        Api(str(tmp_path / "none"))
+
+
+def workload_answers(fake: FakeApi, item: Any, sets: Any, pods: Any) -> None:
+    fake.answers["GET", DEPLOYMENT] = (200, item)
+    fake.answers["GET", f"{APPS}/replicasets"] = listed(*sets)
+    fake.answers["GET", PODS] = listed(*pods)
+    for path in (
+        "autoscaling/v2/namespaces/ei/horizontalpodautoscalers",
+        "policy/v1/namespaces/ei/poddisruptionbudgets",
+    ):
+        fake.answers["GET", f"/apis/{path}"] = listed()
+    fake.answers["GET", "/api/v1/namespaces/ei/events"] = listed()
+
+
+def test_metrics_that_are_not_there_and_rights_that_lack_are_named(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(1), [replica_set(1, 1)], [pod()])
+    fake.answers["GET", "/api/v1/namespaces/ei/events"] = (403, {"message": "events is forbidden"})
+    seen = asking.workload(api(fake), "ei", "ei-deployment", lambda: NOW)
+    assert [it["name"] for it in seen["pods"]] == ["ei-a"]
+    assert [text.partition(":")[0] for text in seen["missing"]] == ["events", "metrics"]
+
+
+def test_what_cannot_be_read_of_a_cluster_is_said_at_its_place(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(1), [replica_set(1, 1)], [pod()])
+    asked = [{"host": "shop", "namespace": "ei", "name": "ei-deployment"},
+             {"host": "other", "namespace": "ei", "name": "missing"}]  # fmt: skip
+    seen = asking.cluster(api(fake), asked, [], lambda: NOW)
+    assert seen["reachable"] and seen["workloads"]["shop"]["available"] == 1
+    assert seen["workloads"]["other"]["reason"] == "not_found"
+    fake.answers["GET", DEPLOYMENT] = (401, {"message": "Unauthorized"})
+    seen = asking.cluster(api(fake), asked, [], lambda: NOW)
+    assert (seen["reachable"], seen["reason"]) == (False, "not_authenticated")
+
+
+def given(act: str, **more: Any) -> dict[str, Any]:
+    return {"namespace": "ei", "name": "ei-deployment", "act": act, "to_revision": 0, "pods": [], "incident": "i1",
+            "epoch": 7, "since_epoch": 0, **more}  # fmt: skip
+
+
+def test_a_revision_is_put_back_in_one_change_that_names_the_version_and_the_epoch(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(2, 1, 2, [FAILED]), [replica_set(1, 1), replica_set(2, image="ei:2")], [])
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    done = Rollout(api(fake), given("undo"), NOW, False).run()
+    assert (done["changed"], done["revision"]) == (True, 1)
+    _method, _path, body, headers = fake.asked[-1]
+    assert {key.lower(): value for key, value in headers.items()}["content-type"] == "application/json-patch+json"
+    assert body[0] == {"op": "replace", "path": "/metadata/resourceVersion", "value": "77"}
+    assert body[1]["path"] == "/spec/template" and body[1]["value"]["spec"]["containers"][0]["image"] == "ei:1"
+    notes = {it["path"].rpartition("/")[2].replace("~1", "/"): it["value"] for it in body[2:]}
+    assert notes == {EPOCH: "7", ACTED: "undo i1 7"}
+
+
+def test_an_act_that_this_incident_has_given_is_not_given_again(fake: FakeApi) -> None:
+    item = deployment(2)
+    item["metadata"]["annotations"].update({ACTED: "restart i1 7", EPOCH: "9"})
+    fake.answers["GET", DEPLOYMENT] = (200, item)
+    done = Rollout(api(fake), given("restart", epoch=9, since_epoch=7), NOW, False).run()
+    assert (done["changed"], done["restarted"]) == (False, True)
+    assert [it[0] for it in fake.asked] == ["GET"]
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    assert Rollout(api(fake), given("restart", epoch=9, since_epoch=8), NOW, False).run()["changed"]
+    with pytest.raises(SelfhealError, match="epoch 9"):
+        Rollout(api(fake), given("restart", epoch=8), NOW, False).run()
+
+
+def test_a_conflict_is_a_refusal_and_check_mode_asks_the_server_without_a_change(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(2), [], [])
+    fake.answers["PATCH", DEPLOYMENT] = (409, {"message": "the object has been modified"})
+    with pytest.raises(KubernetesError) as refused:
+        Rollout(api(fake), given("restart"), NOW, False).run()
+    assert refused.value.reason == "conflict"
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    assert Rollout(api(fake), given("restart"), NOW, True).run()["changed"]
+    assert fake.asked[-1][1].endswith("?dryRun=All")
+
+
+def test_only_pods_of_this_deployment_are_evicted_and_a_budget_that_refuses_is_a_refusal(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(2), [replica_set(1, 1)], [pod("a"), pod("b"), pod("foreign", 9)])
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    fake.answers["POST", f"{PODS}/a/eviction"] = (201, {})
+    done = Rollout(api(fake), given("evict", pods=["a", "foreign", "gone"]), NOW, False).run()
+    assert done["evicted"] == ["a"]
+    assert fake.asked[-1][2]["deleteOptions"]["preconditions"] == {"uid": "pod-a"}
+    fake.answers["POST", f"{PODS}/b/eviction"] = (429, {"message": "Cannot evict pod: budget"})
+    with pytest.raises(SelfhealError) as refused:
+        Rollout(api(fake), given("evict", pods=["b"]), NOW, False).run()
+    assert (refused.value.reason, "budget" in refused.value.message) == ("budget", True)
+
+
+THEIRS = '{"incident": "i2", "epoch": 1, "phase": "x", "expires": 1}'
+OURS = {CORDONED: "i1", HOLD: THEIRS.replace("i2", "i1")}
+
+
+def node(**changes: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "metadata": {"name": "kw1", "resourceVersion": "5", "annotations": {}}, "spec": {},
+        "status": {"conditions": [condition("Ready", "True")]},
+    }  # fmt: skip
+    for part, more in changes.items():
+        made[part].update(more)
+    return made
+
+
+def test_a_node_is_cordoned_with_hold_and_mark_in_one_change(fake: FakeApi) -> None:
+    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node())
+    fake.answers["PATCH", "/api/v1/nodes/kw1"] = (200, {})
+    assert Drainer(api(fake), "kw1", "i1", 7, lambda: NOW).cordon("shift", 60, "memory")
+    paths = [it["path"] for it in fake.asked[-1][2]]
+    assert paths[0] == "/metadata/resourceVersion" and paths[-1] == "/spec/unschedulable"
+    assert sum("selfheal.cluster" in path for path in paths) == 3
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        (node(spec={"unschedulable": True}), "human_hold"),
+        (node(metadata={"annotations": {HOLD: THEIRS}}), "human_hold"),
+        (node(metadata={"annotations": {EPOCH: "8"}}), "stale_epoch"),
+    ],
+)  # fmt: skip
+def test_a_cordon_that_is_not_ours_stays(fake: FakeApi, item: Any, reason: str) -> None:
+    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, item)
+    with pytest.raises(SelfhealError) as refused:
+        Drainer(api(fake), "kw1", "i1", 7, lambda: NOW).cordon("shift", 60, "")
+    assert refused.value.reason == reason
+    assert [it[0] for it in fake.asked] == ["GET"]
+
+
+def test_a_drain_ends_when_no_pod_is_left_and_tells_what_a_budget_said(fake: FakeApi) -> None:
+    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node(metadata={"annotations": OURS}, spec={"unschedulable": True}))
+    first = pod("a")
+    first["metadata"]["namespace"] = "ei"
+    fake.answers["GET", "/api/v1/pods"] = listed(first)
+    fake.answers["POST", f"{PODS}/a/eviction"] = (429, {"message": "Cannot evict pod as it would violate the budget"})
+    clock = iter([*[NOW] * 6, *[NOW + 1.5] * 6, *[NOW + 99] * 6])
+    drainer = Drainer(api(fake), "kw1", "i1", 7, lambda: next(clock), lambda _seconds: None)
+    done = drainer.drain(5)
+    assert (done["left"], done["evicted"], done["ready"]) == (["ei/a"], [], True)
+    assert "violate the budget" in done["refused"]["ei/a"]
+    fake.answers["GET", "/api/v1/pods"] = listed()
+    assert Drainer(api(fake), "kw1", "i1", 7).drain(5)["left"] == []
+    assert "fieldSelector=spec.nodeName%3Dkw1" in fake.asked[-1][1]
+
+
+def test_uncordon_takes_only_what_is_ours(fake: FakeApi) -> None:
+    fake.answers["PATCH", "/api/v1/nodes/kw1"] = (200, {})
+    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node(metadata={"annotations": OURS}, spec={"unschedulable": True}))
+    assert Drainer(api(fake), "kw1", "i1", 7).uncordon()
+    assert {"op": "remove", "path": "/spec/unschedulable"} in fake.asked[-1][2]
+    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node(spec={"unschedulable": True}))
+    assert not Drainer(api(fake), "kw1", "i1", 7).uncordon()
+    assert all(it["path"] != "/spec/unschedulable" for it in fake.asked[-1][2])
+
+
+def test_a_deployment_is_held_and_let_go(fake: FakeApi) -> None:
+    fake.answers["GET", DEPLOYMENT] = (200, deployment())
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    words = {"namespace": "ei", "name": "ei-deployment", "incident": "i1", "epoch": 7, "phase": "shift", "reason": "r",
+             "deadline_seconds": 60.0}  # fmt: skip
+    assert hold_workload(api(fake), {**words, "state": "held"}, NOW, False)
+    assert all("/spec" not in it["path"] for it in fake.asked[-1][2]), "never the pod template"
+    assert not hold_workload(api(fake), {**words, "state": "free"}, NOW, False)
