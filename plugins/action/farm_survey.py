@@ -21,6 +21,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._planner import p
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey import Plan, journal_view, survey
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey_kubernetes import workload_sights
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_scope import scope
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_status import status
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_status import text as status_text
@@ -31,6 +32,7 @@ RESULT_FILE = "SELFHEAL_RESULT_FILE"
 View = Tuple[str, Dict[str, Any], str]  # name of the result, the result, the same as text
 
 TARGET, TOGETHER, JOURNAL = "selfheal_seen_target", "selfheal_seen", "selfheal_seen_journal"
+CLUSTER = "selfheal_seen_kubernetes"
 # Parts of what heal_observe answers, and the key of the answer inside each ('' = all of it).
 PARTS = {"balancer": "balancer", "keepalived": "keepalived", "nagios": ""}
 EMPTY_HISTORY: Dict[str, Any] = {
@@ -124,10 +126,14 @@ def own_machine_id() -> str:
 def observations(found: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Any]:
     """The scope and everything that was seen, in the shape of ``_survey``."""
     results = {host: results_of(hostvars[host]) for host in found["asked"] if host in hostvars}
+    keeper = found["journal_host"]
+    cluster = registered(hostvars[keeper], CLUSTER) if keeper in hostvars else {}
+    seen = {host: sight_of(own) for host, own in results.items()}
     return {
         **found,
         "now": time.time(),
-        "seen": {host: sight_of(own) for host, own in results.items()},
+        "seen": {**seen, **workload_sights(found["layers"], cluster)},
+        "kubernetes": cluster,
         "raw": {name: {host: own[name] for host, own in results.items() if name in own} for name in PARTS},
         # The play leaves the question out where the inventory does not say where Nagios is.
         "nagios_url": "nagios" in results.get(found["monitor"], {}),
@@ -220,6 +226,7 @@ def planner(observed: Mapping[str, Any]) -> Plan:
             unresolved=observed["unresolved"],
             controller={"node": "localhost", "host": observed["own_hosts"]},
             paused=history["paused"],
+            kubernetes=observed["kubernetes"],
         )
         said: Mapping[str, Any] = plan(snapshot, policies, history, observed["now"])
         return said

@@ -84,6 +84,7 @@ def _host(node: str, own: Mapping[str, Any], layer: str, guarded: bool) -> Dict[
         "scheme": scheme,
         "guarded": guarded,
         "kubernetes": _kubernetes(node, own) if layer else {},
+        "machine": own.get("selfheal_strategy") != "kubernetes_workload",
         "urls": _urls(node, own),
         "pair": bool(layer) and own.get("selfheal_strategy") == "keepalived_failover",
         "thresholds": thresholds(own.get("selfheal_gauges")),

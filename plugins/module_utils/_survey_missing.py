@@ -8,9 +8,10 @@ safe) or ``note``; ``where`` names a host or a layer; ``file`` and ``lines`` say
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_ages import age_findings
+from ansible_collections.selfheal.cluster.plugins.module_utils._survey_kubernetes import kubernetes_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_pairs import pair_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_pools import pool_findings
 from ansible_collections.selfheal.cluster.plugins.module_utils._survey_seen import (
@@ -48,6 +49,14 @@ ALL_FILE = "group_vars/all.yml, or a file in group_vars/all where that is a fold
 JOURNAL_TASK = ("tasks:", "  - selfheal.cluster.heal_journal:", "    become: true", "    become_user: selfheal")
 
 
+FINDINGS: Dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[Finding]]] = {
+    "pool": pool_findings,
+    "pair": pair_findings,
+    "workload": kubernetes_findings,
+    "machine": kubernetes_findings,
+}
+
+
 def missing(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> List[Finding]:
     """All findings, the blocking ones first."""
     found: List[Finding] = []
@@ -59,7 +68,7 @@ def missing(observed: Mapping[str, Any], picture: Mapping[str, Any]) -> List[Fin
         found.extend(age_findings(observed, layer))
     for layer in picture["layers"]:
         found.extend(layer_findings(observed, layer))
-        found.extend(pool_findings(observed, layer) if layer["kind"] == "pool" else pair_findings(observed, layer))
+        found.extend(FINDINGS.get(str(layer["kind"]), pair_findings)(observed, layer))
     found.extend(guard_findings(picture))
     return sorted(found, key=lambda item: ORDER[item["weight"]])
 
@@ -192,7 +201,7 @@ def layer_findings(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Ite
             "blocks", name, "its mode is observe: a heal only says what it would do",
             file, ("selfheal_mode: approve    # a heal that you type is your word; act lets the healer start it",),
         )  # fmt: skip
-    for node in layer["nodes"] or []:
+    for node in (layer["nodes"] or []) if layer["kind"] != "workload" else []:  # which has no machine
         yield from node_findings(observed, layer, node)
 
 

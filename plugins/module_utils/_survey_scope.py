@@ -15,6 +15,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_asked import layers_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import (
     journal_host,
+    of_cluster,
     own_hosts,
     pattern,
     watched,
@@ -44,7 +45,8 @@ def scope(groups: Groups, hostvars: HostVars, resolve: Resolver) -> Dict[str, An
     monitor = (list(groups.get("monitor") or []) or [journal])[0]
     valid = [layer for layer in found if not layer["problem"]]
     asked = watched(valid, valid)
-    targets: Dict[str, Dict[str, Any]] = {node: target_of(layer, node) for layer in found for node in layer["nodes"]}
+    machines = [layer for layer in found if layer["kind"] != "workload"]  # a workload has no machine to be asked
+    targets: Dict[str, Dict[str, Any]] = {node: target_of(layer, node) for layer in machines for node in layer["nodes"]}
     asks: Dict[str, Dict[str, Any]] = {}
     for host in asked["balancers"]:
         socket = {"socket": value(hostvars, host, "selfheal_socket") or DEFAULT_SOCKET}
@@ -59,6 +61,9 @@ def scope(groups: Groups, hostvars: HostVars, resolve: Resolver) -> Dict[str, An
         asks.setdefault(monitor, {})["nagios"] = nagios_of(valid, path if monitor == journal else "")
     if journal:
         targets.setdefault(journal, {})["journal"] = value(hostvars, journal, "selfheal_journal") or JOURNAL
+        cluster = cluster_of(valid, problems)
+        if cluster:
+            asks.setdefault(journal, {})["kubernetes"] = cluster
     everybody = safe_hosts(list(dict.fromkeys([*targets, *asks])), problems)
     addresses, unresolved = known(hostvars, everybody, resolve)
     return {
@@ -82,6 +87,15 @@ def scope(groups: Groups, hostvars: HostVars, resolve: Resolver) -> Dict[str, An
             "journal": pattern([host for host in everybody if host == journal]),
         },
     }
+
+
+def cluster_of(valid: Sequence[Mapping[str, Any]], problems: List[Dict[str, str]]) -> Dict[str, Any]:
+    """What Kubernetes is asked about, or nothing and a problem."""
+    try:
+        return of_cluster(valid)
+    except SelfhealError as error:
+        problems.append({"where": "inventory", "what": error.message})
+        return {}
 
 
 def as_lists(groups: Groups) -> Dict[str, List[str]]:

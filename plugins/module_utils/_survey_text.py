@@ -38,6 +38,8 @@ def layer_title(layer: Mapping[str, Any]) -> str:
     elif layer.get("kind") == "pool":
         words.append("behind " + (", ".join(layer.get("balancers") or []) or "no load balancer"))
         words.append(f"port {layer.get('port')}")
+    elif layer.get("kind") == "workload":
+        words.append(f"namespace {layer.get('namespace')}")
     return clean(", ".join(words))
 
 

@@ -94,7 +94,7 @@ def test_the_farm() -> None:
         "name": "ei1", "address": "10.0.0.21", "layer": "ei", "criticality": "normal", "parents": [], "port": 8280,
         "path": "/health", "scheme": "http", "guarded": False, "pair": False,
         "partitions": [{"path": "/", "command": "check_disk_root"}], "thresholds": thresholds(),
-        "kubernetes": {}, "urls": [],
+        "kubernetes": {}, "urls": [], "machine": True,
     }  # fmt: skip
     assert [host["name"] for host in found["hosts"] if host["pair"]] == ["lb1", "lb2"]
     assert (hosts["lb1"]["address"], hosts["lb1"]["guarded"], hosts["lb1"]["path"]) == ("lb1", True, "/")
@@ -164,6 +164,7 @@ def test_workloads_and_nodes_of_a_cluster() -> None:
     assert shop["urls"] == [{"port": 30011, "path": "/simple", "scheme": "https"}]
     assert worker["kubernetes"] == {"kind": "node", "name": "kw1", "namespace": "", "autoscaler": ""}
     assert worker["urls"] == []
+    assert (shop["machine"], worker["machine"]) == (False, True)
 
 
 @pytest.mark.parametrize(
