@@ -22,7 +22,12 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan import without_journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_owner import dead_runs, whoami
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ASKED, ORIGIN
-from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import Once, journal_host, own_hosts
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import (
+    Once,
+    journal_host,
+    machines_of,
+    own_hosts,
+)
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import PolicyError
 from ansible_collections.selfheal.cluster.plugins.module_utils._snapshot import build
@@ -148,7 +153,7 @@ def _known(
 
     A play of its own, without that task, has them resolved here.
     """
-    hosts = dict.fromkeys(name for policy in policies.values() for name in (*policy["nodes"], *policy["balancers"]))
+    hosts = dict.fromkeys(name for policy in policies.values() for name in machines_of(policy))
     first = variables.get("selfheal_heal") or {}
     if "unresolved" in first and set(hosts) <= set(first["addresses"]):
         return plain(first["addresses"]), plain(first["unresolved"])

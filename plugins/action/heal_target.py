@@ -74,7 +74,7 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
         raise SelfhealError("no_layer", f"{node} is in no layer: a group with selfheal_strategy makes one")
     state = new_state(started, node, reason, incident)
     watched = target.watched(wanted, every.values())
-    members = [name for policy in every.values() for name in (*policy["nodes"], *policy["balancers"])]
+    members = [name for policy in every.values() for name in target.machines_of(policy)]
     addresses, unresolved = _addresses.known(hostvars, dict.fromkeys(members), resolve)
     state.update(
         journal_host=journal,

@@ -177,6 +177,12 @@ def watched(wanted: Iterable[Mapping[str, Any]], every: Iterable[Mapping[str, An
     return {"balancers": list(dict.fromkeys(balancers)), "pairs": list(dict.fromkeys(pairs))}
 
 
+def machines_of(policy: Mapping[str, Any]) -> List[str]:
+    """The hosts of a layer and its balancers that have an address: a workload of Kubernetes has none to look for."""
+    nodes = [] if policy["kind"] == "workload" else policy["nodes"]
+    return [str(name) for name in (*nodes, *policy["balancers"])]
+
+
 def of_cluster(wanted: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
     """What the API server of Kubernetes is asked about: workloads, and the nodes of layers of them; empty for neither.
 

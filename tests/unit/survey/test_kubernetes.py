@@ -34,7 +34,7 @@ def answer(workload: Any = GOOD, node: Any = NODE) -> dict[str, Any]:
 
 
 def test_a_workload_is_asked_of_the_cluster_and_not_as_a_machine() -> None:
-    found = scope(GROUPS, HOSTVARS, lambda name: [f"10.0.0.{len(name)}"])
+    found = scope(GROUPS, HOSTVARS, lambda names: {name: [f"10.0.0.{len(name)}"] for name in names})
     assert found["problems"] == []
     assert "shop" not in found["asked"]
     assert found["asks"]["monitor"]["kubernetes"] == {
@@ -44,7 +44,7 @@ def test_a_workload_is_asked_of_the_cluster_and_not_as_a_machine() -> None:
         "context": "",
     }
     other = {**HOSTVARS, "kw1": {**HOSTVARS["kw1"], "selfheal_context": "b"}}
-    found = scope(GROUPS, other, lambda name: [f"10.0.0.{len(name)}"])
+    found = scope(GROUPS, other, lambda names: {name: [f"10.0.0.{len(name)}"] for name in names})
     assert "several places to ask" in found["problems"][0]["what"]
     assert "kubernetes" not in found["asks"]["monitor"]
 
