@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""A workload that Kubernetes' own healing does not help: seen, its evidence kept, and healed rung by rung."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import unpack
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import choose, well
+from tests.integration.kubernetes.harness import NAMESPACE, Load, RealCluster, ask, wait_for
+
+pytestmark = pytest.mark.lab
+NAME = "ei-deployment"
+HELD = {"incident": "i1", "epoch": int(time.time())}
+
+
+def seen(real: RealCluster) -> dict[str, Any]:
+    found = real.module("kubernetes_workload_info", namespace=NAMESPACE, name=NAME)
+    assert not found.get("failed"), found
+    return dict(found["workload"])
+
+
+def bad(real: RealCluster, folder: Path, **changes: Any) -> None:
+    """A roll-out that nobody waits for."""
+    real.play(folder, ei_kubernetes_wait=False, ei_kubernetes_available_seconds=15, **changes)
+
+
+def troubles(real: RealCluster) -> set[str]:
+    return {it["trouble"] for it in seen(real)["pods"] if it["trouble"]}
+
+
+def test_a_healthy_one_has_nothing_against_it(rolled_out: RealCluster) -> None:
+    found = seen(rolled_out)
+    assert (found["available"], found["rollout"]["state"], well(found)) == (1, "complete", "")
+    assert found["autoscaler"]["max"] == 6 and found["budgets"][0]["max_unavailable"] == 1
+    wait_for(lambda: not [text for text in seen(rolled_out)["missing"] if text.startswith("metrics")], 60)
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble", "kind"),
+    [
+        ({"ei_kubernetes_image": "registry.lab.invalid/ei:bad"}, {"ErrImagePull", "ImagePullBackOff"}, "undo"),
+        ({"ei_kubernetes_env": {"EI_API_DIR": "/nowhere"}}, {"CrashLoopBackOff", "Error"}, "undo"),
+        ({"ei_kubernetes_requests": {"cpu": "5"}, "ei_kubernetes_limits": {"cpu": "5"}}, {"Unschedulable"}, "none"),
+        ({"ei_kubernetes_tls_certificate": "", "ei_kubernetes_tls_key": "", "ei_kubernetes_tls_secret": "nothing"},
+         {""}, "undo"),
+    ],
+)  # fmt: skip
+def test_a_bad_roll_out_is_seen_and_the_rung_is_right(
+    rolled_out: RealCluster, tmp_path: Path, changes: dict[str, Any], trouble: set[str], kind: str
+) -> None:
+    bad(rolled_out, tmp_path, **changes)
+    if trouble == {""}:  # a pod that waits for its volume says nothing but in its events
+        wait_for(lambda: seen(rolled_out)["rollout"]["state"] == "failed", 60)
+    else:
+        wait_for(lambda: troubles(rolled_out) & trouble, 60)
+    assert choose(seen(rolled_out), ())["kind"] == kind
+    assert ask(rolled_out.nodes()["kw1"], 30010)[0] == 200, "what served before still serves"
+
+
+def test_a_crash_loop_is_evidenced_with_the_log_of_the_container_before_and_rolled_back(
+    rolled_out: RealCluster, tmp_path: Path
+) -> None:
+    definition = tmp_path / "simple.xml"
+    definition.write_text("<api>broken")
+    bad(rolled_out, tmp_path, ei_kubernetes_api_files=[str(definition)])
+    wait_for(lambda: any(it["restarts"] for it in seen(rolled_out)["pods"]), 60)
+    held = rolled_out.module("kubernetes_hold", kind="Deployment", namespace=NAMESPACE, name=NAME, state="held",
+                             phase="shift", **HELD)  # fmt: skip
+    assert held["changed"], held
+    taken = rolled_out.module("kubernetes_evidence", namespace=NAMESPACE, name=NAME)
+    files = unpack(taken["blob"])
+    before = [text for name, text in files.items() if name.endswith("-previous")]
+    assert before and "cannot start" in before[0] and "simple.xml" in before[0], taken
+    assert "BackOff" in files["events"]
+    refused = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", incident="other",
+                                epoch=HELD["epoch"])  # fmt: skip
+    assert refused["reason"] == "human_hold"
+    done = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", **HELD)
+    assert done["changed"] and done["revision"] == 1, done
+    wait_for(lambda: well(seen(rolled_out)) == "", 60)
+    again = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", **HELD)
+    assert not again["changed"], "what this incident has given is not given again"
+    freed = rolled_out.module("kubernetes_hold", kind="Deployment", namespace=NAMESPACE, name=NAME, state="free",
+                              phase="readmit", **HELD)  # fmt: skip
+    assert freed["changed"]
+    template = rolled_out.get("deployment", NAME)["spec"]["template"]["metadata"]
+    assert not [key for key in template.get("annotations", {}) if key.startswith("selfheal")], "never the pod template"
+
+
+def test_a_restart_of_the_roll_out_loses_no_request(rolled_out: RealCluster) -> None:
+    with Load(rolled_out.nodes()["kw1"], 30010) as load:
+        time.sleep(1)
+        done = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="restart", **HELD)
+        assert done["changed"], done
+        wait_for(lambda: seen(rolled_out)["rollout"]["state"] == "complete", 60)
+        time.sleep(4)
+    assert load.failed == [] and len(load.answers) > 50
+
+
+def test_a_stuck_pod_goes_by_the_eviction_api_as_its_budget_allows(rolled_out: RealCluster) -> None:
+    pod = seen(rolled_out)["pods"][0]["name"]
+    rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":0}}')
+    wait_for(lambda: rolled_out.get("pdb", "ei-pdb")["status"]["disruptionsAllowed"] == 0, 30)
+    words = {"namespace": NAMESPACE, "name": NAME, "act": "evict", "pods": [pod], **HELD}
+    refused = rolled_out.module("kubernetes_rollout", **words)
+    assert refused["reason"] == "budget", refused
+    rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":1}}')
+    wait_for(lambda: rolled_out.get("pdb", "ei-pdb")["status"]["disruptionsAllowed"] == 1, 30)
+    words["epoch"] += 1
+    assert rolled_out.module("kubernetes_rollout", **words)["evicted"] == [pod]
+    wait_for(lambda: well(seen(rolled_out)) == "" and seen(rolled_out)["pods"][0]["name"] != pod, 60)
+
+
+def test_an_object_that_was_changed_meanwhile_is_not_changed_on_an_old_look(rolled_out: RealCluster) -> None:
+    from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import Api, KubernetesError
+    from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_hold import (
+        JSON_PATCH,
+        guarded,
+        note_changes,
+    )
+
+    api = Api(str(rolled_out.kubeconfig))
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
+    old = api.get(path)
+    rolled_out.kubectl("annotate", f"deployment/{NAME}", "somebody=else")
+    with pytest.raises(KubernetesError) as refused:
+        api.request("PATCH", path, guarded(old, note_changes(old, {"a": "b"})), JSON_PATCH)
+    assert refused.value.reason == "conflict", refused.value.message
