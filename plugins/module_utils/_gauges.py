@@ -32,7 +32,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model imp
     Gauge,
     validate_gauges,
 )
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import History
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import History, last_high
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_reading import (
     judge_host,
     judge_state,
@@ -82,17 +82,18 @@ def evaluate(
     past = _by_series(history)
     matching = _Matching(gauges)
     sheets: Dict[str, Sheet] = {}
+    moments: Dict[str, Moment] = {}
     for node, own in services.items():
         healed = since.get(node) if isinstance(since, Mapping) else since
         if healed is not None and healed > now + SET_BACK_SECONDS:
             healed = None  # stamped before the clock was set back: what is read now is newer than that
-        moment = Moment(now, healed, reading_age_seconds)
+        moment = moments[node] = Moment(now, healed, reading_age_seconds)
         host = hosts.get(node) if hosts else None
         sheets[node] = _read_node(matching, own, host, moment, past.get(node), perfdata)
     _add_missing(gauges, sheets, hosts is not None, now)
     for sheet in sheets.values():
         _hold_against_each_other(sheet)
-    loaded = _compare_twins(gauges, sheets, services, hosts or {})
+    loaded = _compare_twins(gauges, sheets, services, hosts or {}, _Past(past, moments))
     return {node: _verdict(node, sheet, bool(services[node]), node in loaded) for node, sheet in sheets.items()}
 
 
@@ -224,11 +225,49 @@ def _hold_against_each_other(sheet: Sheet) -> None:
             item.rewrite("faulty", said, "connectivity")
 
 
+class _Past:
+    """What the readings before this one say of a node that is at ease now: was it high with the others?"""
+
+    def __init__(self, past: Mapping[str, History], moments: Mapping[str, Moment]) -> None:
+        self._past = past
+        self._moments = moments
+
+    def high_since(self, node: str, sheet: Sheet, gauge: Gauge, begin: Optional[float]) -> bool:
+        """Whether this node was past the gauge's mark at that time or later."""
+        own = self._past.get(node)
+        if begin is None or not own:
+            return False
+        for reading in sheet.readings:
+            if reading["gauge"] != gauge.name:
+                continue
+            service, label = str(reading["service"]), str(reading["label"])
+            series = own.get((gauge.name, service, label)) or own.get(("", service, label)) or ()
+            last = last_high(gauge, label, self._moments[node], series)
+            if last is not None and last >= begin:
+                return True
+        return False
+
+    def begin_of(self, node: str, sheet: Sheet, gauge: Gauge) -> Optional[float]:
+        """From when on a twin that was high was so together with this node, though it may be at ease again.
+
+        What all had together ends on each at its own time. An average that comes down (``settle_seconds``) is high for
+        that long after its cause is gone. And a number in the zone between the marks is ill only because it was
+        raised: when all were raised with it, the last one to be clear again is no more ill than the first.
+        """
+        own = [item for item in sheet.doubts if item.gauge is gauge and item.verdict in _HIGH and not item.settling]
+        raised = [item.raised_at for item in own if item.raised_at is not None]
+        begins = [self._moments[node].now - gauge.settle_seconds] if gauge.settle_seconds else []
+        if own and raised and not any(item.high for item in own):
+            begins.append(min(raised))
+        return min(begins, default=None)
+
+
 def _compare_twins(
     gauges: Sequence[Gauge],
     sheets: Mapping[str, Sheet],
     services: Mapping[str, Sequence[Mapping[str, Any]]],
     hosts: Mapping[str, Mapping[str, Any]],
+    past: _Past,
 ) -> Set[str]:
     """Invariant 5: take back what is load rather than illness; returns the nodes under load."""
     loaded: Set[str] = set()
@@ -248,13 +287,18 @@ def _compare_twins(
         }
         for node in high:
             twins = telling - {node}
+            at_ease = [twin for twin in twins if worst[twin] not in _HIGH]
             if not twins:
                 note = "no twin can be compared with it"
-            elif all(worst[twin] in _HIGH for twin in twins):
+            elif not at_ease:
                 note = f"all {len(twins)} twins that carry load are high as well: load, not illness"
                 loaded.add(node)
             else:
-                continue
+                begin = past.begin_of(node, sheets[node], gauge)
+                if not all(past.high_since(twin, sheets[twin], gauge, begin) for twin in at_ease):
+                    continue
+                note = f"all {len(twins)} twins that carry load are, or were with it, high as well: load, not illness"
+                loaded.add(node)
             for item in sheets[node].doubts:
                 if item.gauge is gauge and item.verdict in _HIGH and not item.settling:
                     item.rewrite("suspect", f"{item.reason[:-1]}; {note}.")

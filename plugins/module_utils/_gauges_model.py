@@ -59,6 +59,12 @@ class Source(NamedTuple):
     pattern: Optional[Pattern[str]]
     ignore: Optional[Pattern[str]]
 
+    def reads(self, label: str) -> bool:
+        """Whether this source takes its number from this label."""
+        if self.pattern is None:
+            return label == self.label
+        return self.pattern.match(label) is not None and not (self.ignore and self.ignore.match(label))
+
 
 class Gauge(NamedTuple):
     """A validated gauge. ``need`` of ``of`` readings, or ``for_seconds`` without a break, make it faulty.

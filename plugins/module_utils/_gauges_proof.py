@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import Gauge, Source
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet import Moment
@@ -18,10 +18,20 @@ History = Mapping[Tuple[str, str, str], Series]
 """Series of one node by gauge (may be empty), service and label."""
 
 
+class Proof(NamedTuple):
+    """Whether an illness is proven, the half sentence that says so, and since when it is raised without being clear
+    again (nothing where it is not), with whether the newest reading is still past its mark."""
+
+    proven: bool
+    says: str
+    raised_at: Optional[float] = None
+    high: bool = True
+
+
 def lasting(
     gauge: Gauge, source: Source, service: Mapping[str, Any], value: float, moment: Moment, earlier: Series
-) -> Tuple[bool, str]:
-    """Whether an illness is proven by enough readings, and the half sentence that says so.
+) -> Proof:
+    """Whether an illness is proven by enough readings.
 
     Once raised it stays raised until a reading is clear again: in the zone between the marks, where it came from
     decides. What was read while a healed node settled had other reasons, so that it proves nothing later either.
@@ -55,18 +65,37 @@ def lasting(
         raised = raised or (high and enough)
     high_now = window[-1]
     if raised:
+        since = at if started is None else started
         if not high_now:
-            return True, "not clear again since it was raised"
+            return Proof(True, "not clear again since it was raised", since, high=False)
         if gauge.for_seconds:
-            return True, f"for {ended - (at if started is None else started):.0f} s"
-        return True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings"
+            return Proof(True, f"for {ended - since:.0f} s", since)
+        return Proof(True, f"in {sum(window[-gauge.of :])} of the last {len(window[-gauge.of :])} readings", since)
     if not high_now:
-        return False, "between the two"
+        return Proof(False, "between the two", high=False)
     told = _nagios_proof(gauge, service, moment)
     known_enough = len(times) >= gauge.of and ended - times[0] >= gauge.for_seconds
     if known_enough and not (told[0] and _looked_oftener(gauge, service, cleared)):
-        return False, "but not for long enough yet"
-    return told
+        return Proof(False, "but not for long enough yet")
+    return Proof(*told, raised_at=started)
+
+
+def last_high(gauge: Gauge, label: str, moment: Moment, earlier: Series) -> Optional[float]:
+    """When this series was past its mark the last time; nothing from before a heal and its settling counts."""
+    source = next((one for one in gauge.sources if one.reads(label)), None)
+    if source is None:
+        return None
+    floor = None if moment.since is None else moment.since + gauge.settle_seconds
+    return max(
+        (
+            when
+            for when, value in earlier
+            if when <= moment.now
+            and (floor is None or when > floor)
+            and (value >= source.raise_at if source.high else value <= source.raise_at)
+        ),
+        default=None,
+    )
 
 
 def _looked_oftener(gauge: Gauge, service: Mapping[str, Any], cleared: Optional[float]) -> bool:

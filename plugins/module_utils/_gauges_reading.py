@@ -117,7 +117,7 @@ def judge_values(
                 continue
             chosen: Sequence[Metric] = (metric,)
         else:
-            chosen = [metric for label, metric in metrics.items() if _matches(source, label)]
+            chosen = [metric for label, metric in metrics.items() if source.reads(label)]
         found = False
         for metric in chosen:
             value, doubt = number(source, metric, metrics)
@@ -151,17 +151,10 @@ def judge_values(
             sheet.lacking.append(item)
 
 
-def _matches(source: Source, label: str) -> bool:
-    """Whether a source with a pattern reads this label."""
-    if source.pattern is None or not source.pattern.match(label):
-        return False
-    return source.ignore is None or not source.ignore.match(label)
-
-
 def _lost(source: Source, broken: Sequence[str]) -> List[str]:
     """Labels of broken tokens that the source would have read, had they been whole."""
     labels = [token.partition("=")[0].strip("'") for token in broken if "=" in token]
-    return [label for label in labels if _matches(source, label)]
+    return [label for label in labels if source.reads(label)]
 
 
 def _blank(
@@ -220,10 +213,12 @@ def _judge_value(
     earlier: Series = ()
     if history:
         earlier = history.get((gauge.name, name, label)) or history.get(("", name, label)) or ()
-    proven, proof = lasting(gauge, source, service, value, moment, earlier)
+    proof = lasting(gauge, source, service, value, moment, earlier)
+    item.raised_at, item.high = proof.raised_at, proof.high
+    proven, says = proof.proven, proof.says
     if proven and source.agree and service["status"] != "critical":
-        proven, proof = False, f"but Nagios, which knows this machine's limits, calls it {service['status']}"
-    item.rewrite("faulty" if proven else "suspect", f"{said} ({marks}), {proof}.")
+        proven, says = False, f"but Nagios, which knows this machine's limits, calls it {service['status']}"
+    item.rewrite("faulty" if proven else "suspect", f"{said} ({marks}), {says}.")
     return item
 
 

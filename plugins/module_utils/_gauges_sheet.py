@@ -27,10 +27,11 @@ class Item:
     """A reading that is not plainly ok, rewritten as it is held against others.
 
     ``reading`` is the record for results; ``reason`` a sentence for people; ``trouble`` what the output
-    says about the way to the node; ``settling`` keeps it out of verdicts.
+    says about the way to the node; ``settling`` keeps it out of verdicts. ``raised_at`` is since when a number is
+    raised without being clear again, and ``high`` whether it is past its mark even now.
     """
 
-    __slots__ = ("gauge", "kind", "reading", "reason", "settling", "trouble")
+    __slots__ = ("gauge", "high", "kind", "raised_at", "reading", "reason", "settling", "trouble")
 
     def __init__(self, gauge: Gauge, reading: Dict[str, Any], reason: str, trouble: str = "") -> None:
         self.gauge = gauge
@@ -39,6 +40,8 @@ class Item:
         self.reason = reason
         self.trouble = trouble
         self.settling = False
+        self.raised_at: Optional[float] = None
+        self.high = True
 
     @property
     def verdict(self) -> str:

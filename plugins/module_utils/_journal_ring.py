@@ -70,10 +70,11 @@ def reach_seconds(layers: Iterable[Mapping[str, Any]]) -> float:
 
 
 def _seconds(gauge: Any) -> float:
-    """One that counts readings is given ten minutes."""
+    """One that counts readings is given ten minutes. Twins are compared over the time that an average takes to fall."""
     if not isinstance(gauge, Mapping):
         return 0.0
-    return max(float(gauge.get("for_seconds") or 0.0), COUNT_SECONDS if gauge.get("count") else 0.0)
+    looks_back = (float(gauge.get(name) or 0.0) for name in ("for_seconds", "settle_seconds"))
+    return max(*looks_back, COUNT_SECONDS if gauge.get("count") else 0.0)
 
 
 @contextlib.contextmanager

@@ -226,7 +226,10 @@ def test_the_kernel_kills_a_healer_that_has_no_memory_and_gives_it_back(
             assert wait_until(lambda: limit.read_text().strip() not in ("", "402653184"), 20)
             assert 50000000 < int(limit.read_text()) < 60000000
             assert Path(f"/proc/{healer.pid}/oom_score_adj").read_text() == "1000\n"
-            assert (group / "cgroup.procs").read_text() == f"{hog.pid}\n"
+            # systemd kills all that is left in the unit: what looks and tells must not be in it.
+            eater = (group / "cgroup.procs").read_text().strip()
+            assert eater != str(hog.pid)
+            assert f"\nPPid:\t{hog.pid}\n" in Path(f"/proc/{eater}/status").read_text()
             events.write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n")
         if victim == "healer":
             healer.kill()
@@ -235,8 +238,32 @@ def test_the_kernel_kills_a_healer_that_has_no_memory_and_gives_it_back(
     finally:
         healer.kill()
         healer.wait()
+    assert not Path(f"/proc/{eater}").exists() if victim != "nobody" else True
     assert limit.read_text().strip() == "402653184"
     assert (hog.returncode, "was not killed" in said) == ((0, False) if victim == "healer" else (1, True)), said
+
+
+def test_a_group_that_is_gone_before_its_count_was_read_is_an_end_as_well(tmp_path: Path) -> None:
+    """systemd takes the control group of the unit away as soon as all is dead, which a look every 5 ms may miss."""
+    group = tmp_path / "system.slice/selfheal.service"
+    group.mkdir(parents=True)
+    for name, text in zip(UNIFIED, ("50000000\n", "402653184\n", "oom_kill 3\n"), strict=True):
+        (group / name).write_text(text)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as healer:
+        shown = f"MainPID={healer.pid}\nControlGroup=/system.slice/selfheal.service"
+        (tools / "systemctl").write_text(f"#!/bin/sh\necho '{shown}'\n")
+        (tools / "systemctl").chmod(0o755)
+        words = [sys.executable, "-c", OOM, str(tmp_path), "selfheal.service"]
+        hog = subprocess.Popen(words, env={"PATH": f"{tools}:/usr/bin:/bin"}, stderr=subprocess.PIPE, text=True)
+        try:
+            assert wait_until(lambda: (group / "memory.max").read_text().strip() not in ("", "402653184"), 20)
+        finally:
+            healer.kill()
+            healer.wait()
+        group.rename(tmp_path / "gone")
+        assert hog.wait(30) == 0, hog.stderr
 
 
 def test_a_downtime_by_a_human_is_on_host_and_services() -> None:

@@ -15,7 +15,7 @@ from tests.unit.gauges import farm
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())
 KEYS = {"why", "a", "b", "c", "only", "gauges", "hosts", "history", "history_of", "since", "expect", "others"}
-KEYS |= {"verdicts", "says", "load"}
+KEYS |= {"verdicts", "says", "load", "twins"}
 
 
 def judged(case: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -25,7 +25,10 @@ def judged(case: dict[str, Any]) -> dict[str, dict[str, Any]]:
         case.get("gauges"),
         farm.layer({node: case.get(node, {}) for node in nodes}),
         farm.NOW,
-        farm.earlier(case.get("history_of", "a"), case.get("history", [])),
+        [
+            *farm.earlier(case.get("history_of", "a"), case.get("history", [])),
+            *(reading for node, own in case.get("twins", {}).items() for reading in farm.earlier(node, own)),
+        ],
         nodes=nodes,
         hosts=hosts and {name: farm.host(name, words) for name, words in hosts.items()},
         since={"a": farm.NOW - case["since"]} if "since" in case else None,

@@ -143,5 +143,10 @@ def test_root_reads_as_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_how_far_back_the_gauges_see() -> None:
     assert ring.reach_seconds(LAYERS) == 660.0
     gauge = {"name": "x", "service": "x", "kind": "service"}
-    for more, seconds in (({}, 0.0), ({"for_seconds": 1800}, 1860.0), ({"count": {"raise": 2}}, 660.0)):
+    for more, seconds in (
+        ({}, 0.0),
+        ({"for_seconds": 1800}, 1860.0),
+        ({"count": {"raise": 2}}, 660.0),
+        ({"settle_seconds": 90}, 150.0),
+    ):
         assert ring.reach_seconds([{"layer": "ei", "nodes": [], "gauges": [{**gauge, **more}]}]) == seconds
