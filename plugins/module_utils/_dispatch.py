@@ -42,6 +42,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_wait im
     back_off,
     whom_to_tell,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import EVICT, RESTART, UNDO
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import KIND_WEIGHT, LIFTED_FOR_RETURN
 
 SETTLED = ("undone", "refused", "healed")  # after these the node is as it was, or well: nothing of ours holds it
@@ -159,9 +160,14 @@ def _ground(view: View, incident: Row) -> Tuple[str, str]:
     return "", "unknown_reading" if verdict != "ok" else "older_reading"
 
 
+LADDER = {EVICT, RESTART, UNDO}
+
+
 def _rung_left(view: View, tried: List[Row], node: str) -> bool:
     """A restart of the service did not help, and the policy allows the next rung, which was not tried yet."""
     rungs = {item.get("rung") for item in tried}
+    if view.policy(node).get("kind") == "workload":  # which of them, its pods say when the plan is made
+        return bool(LADDER - rungs)
     return bool(view.policy(node).get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
 
 

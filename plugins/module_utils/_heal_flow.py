@@ -23,6 +23,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state impor
     problem,
     settle,
     step_of,
+    take_part,
     verdict,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._keepalived_proof import UNIT as KEEPALIVED
@@ -95,6 +96,8 @@ def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], no
         getattr(STRATEGIES[fresh["strategy"]], "after_" + step)(fresh, seen, now)
         if step == "drain":
             _may_restart(fresh, seen, now)
+            # What was taken is kept. Where nothing is restarted a person needs it most; only a way back waits for nothing.
+            take_part(fresh, "store", [] if fresh["hosts"]["undo"] else [fresh["journal_host"]])
     fresh["felt"] = _felt.told(fresh)
     compose(fresh)
     fresh["detail"] = detail(fresh)

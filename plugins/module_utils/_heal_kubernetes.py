@@ -57,6 +57,10 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
         state["said"] = "{} is held; its evidence is kept first".format(state["node"])
     else:
         state["said"] = "{} is cordoned".format(state["node"])
+    if "evidence" not in state["planned"]:  # only given back: nothing more is taken from it
+        enter(state, "verify", now)
+        take_part(state, "verify", [host])
+        return
     enter(state, "evidence", now)
     take_part(state, "drain", [host])
     take_part(state, "evidence", [] if state["kind"] == "workload" else [state["node"]])

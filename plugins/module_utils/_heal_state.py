@@ -23,6 +23,7 @@ PLAYS = (
     "drain",
     "evidence",
     "restart",
+    "store",
     "verify",
     "look",
     "pay",
@@ -35,7 +36,7 @@ PLAYS = (
 # Plays in which others take part besides: (name, main play, further plays); the host of the journal always does.
 TOGETHER = (
     ("drain_and_evidence", "drain", ("evidence",)),
-    ("restart_and_store", "restart", ()),
+    ("restart_and_store", "store", ("restart",)),
     ("verify_and_lease", "verify", ()),
     ("readmit_and_lease", "readmit", ()),
     ("soak_and_lease", "soak", ()),
@@ -163,6 +164,13 @@ _BEFORE_ACTING = (
     "not_backup",
     "no_preempt",
     "address_owner",
+    # Kubernetes' API server: what it refuses as a whole has changed nothing.
+    "not_authenticated",
+    "not_authorized",
+    "not_found",
+    "conflict",
+    "no_client",
+    "no_kubeconfig",
 )
 
 

@@ -41,7 +41,8 @@ def workload(api: Api, namespace: str, name: str, now: Callable[[], float] = tim
                 missing.append(f"{what}: there are more than {_MOST_EVENTS}, and these are not the last ones")
             return list(answer.get("items") or [])
         except KubernetesError as exc:
-            if exc.reason not in _SIDE_REASONS:
+            # An aggregated API whose server hangs is silent as a dead one; the API server itself has just answered.
+            if exc.reason not in _SIDE_REASONS and not (what == "metrics" and exc.reason == "api_unreachable"):
                 raise
             missing.append(f"{what}: {exc.message}")
             return []
@@ -80,10 +81,13 @@ def cluster(
             seen["workloads"][one["host"]] = _or_error(ask)
         wanted = list(machines)
         if wanted:
-            nodes = api.items("/api/v1/nodes")
-            pods = api.items("/api/v1/pods")
-            budgets = api.items("/apis/policy/v1/poddisruptionbudgets")
+            paths = ("/api/v1/nodes", "/api/v1/pods", "/apis/policy/v1/poddisruptionbudgets")
+            lists = _or_error(lambda: {path: api.items(path) for path in paths})
             for one in wanted:
+                if lists.get("error"):
+                    seen["nodes"][one["host"]] = lists
+                    continue
+                nodes, pods, budgets = (lists[path] for path in paths)
                 seen["nodes"][one["host"]] = _or_error(partial(machine, one["name"], nodes, pods, budgets, now()))
     except KubernetesError as exc:
         seen.update(reachable=False, reason=exc.reason, error=exc.message)

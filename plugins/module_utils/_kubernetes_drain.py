@@ -8,15 +8,18 @@ said with its reason; nothing is deleted past a budget.
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 from urllib.parse import quote
 
 from ._errors import SelfhealError
-from ._kubernetes import Api, KubernetesError
-from ._kubernetes_hold import EPOCH, HOLD, JSON_PATCH, guarded, hold_text, note_changes, notes_of, refuse
+from ._kubernetes import Api, KubernetesError, selector_text
+from ._kubernetes_change import change
+from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
 from ._kubernetes_node import CORDONED, evictions_left, node
+from ._kubernetes_workload import AVAILABLE, REVISION, name_of, owned_by
 
 _PAUSE = 0.5
 _AGAIN_SECONDS = 1.0
@@ -42,37 +45,44 @@ class Drainer:
         self.sleep = sleep
         self.path = f"/api/v1/nodes/{quote(name, safe='')}"
 
-    def _judged(self) -> dict[str, Any]:
-        item = self.api.get(self.path)
+    def _judged(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """The node, unless somebody else has it by now."""
         refuse(f"Node {self.name}", item, self.incident, self.epoch, self.clock())
-        return item
+        return node(item, self.clock())
 
     def cordon(self, phase: str, seconds: float, reason: str, check_mode: bool = False) -> bool:
         """Our hold, our mark and the cordon, in one change; true when something is new. A human's cordon is refused."""
-        item = self._judged()
-        seen = node(item, self.clock())
-        if seen["human_cordon"]:
-            raise SelfhealError("human_hold", f"Node {self.name} was cordoned by somebody else, and stays as it is.")
-        text = hold_text(self.incident, self.epoch, phase, self.clock() + seconds, reason)
-        changes = note_changes(item, {HOLD: text, EPOCH: str(self.epoch), CORDONED: self.incident})
-        if not seen["cordoned"]:
-            changes.append({"op": "add", "path": "/spec/unschedulable", "value": True})
-        self._patch(item, changes, check_mode)
-        return not seen["cordoned"] or notes_of(item).get(CORDONED) != self.incident
+        new = False
+
+        def make(item: dict[str, Any]) -> list[dict[str, Any]]:
+            nonlocal new
+            seen = self._judged(item)
+            if seen["human_cordon"]:
+                raise SelfhealError(
+                    "human_hold", f"Node {self.name} was cordoned by somebody else, and stays as it is."
+                )
+            new = not seen["cordoned"] or notes_of(item).get(CORDONED) != self.incident
+            text = hold_text(self.incident, self.epoch, phase, self.clock() + seconds, reason)
+            made = note_changes(item, {HOLD: text, EPOCH: str(self.epoch), CORDONED: self.incident})
+            return made if seen["cordoned"] else [*made, {"op": "add", "path": "/spec/unschedulable", "value": True}]
+
+        change(self.api, self.path, make, check_mode)
+        return new
 
     def uncordon(self, check_mode: bool = False) -> bool:
         """Take our cordon, mark and hold away. A cordon that does not bear our mark is left alone."""
-        item = self._judged()
-        seen, notes = node(item, self.clock()), notes_of(item)
-        changes = note_changes(item, {HOLD: None, CORDONED: None, EPOCH: str(self.epoch)})
-        if seen["cordoned"] and not seen["human_cordon"]:
-            changes.append({"op": "remove", "path": "/spec/unschedulable"})
-        self._patch(item, changes, check_mode)
-        return bool(seen["cordoned"] and not seen["human_cordon"]) or HOLD in notes
+        ours = False
 
-    def _patch(self, item: dict[str, Any], changes: list[dict[str, Any]], check_mode: bool) -> None:
-        if changes and not check_mode:
-            self.api.request("PATCH", self.path, guarded(item, changes), JSON_PATCH)
+        def make(item: dict[str, Any]) -> list[dict[str, Any]]:
+            nonlocal ours
+            seen = self._judged(item)
+            cordoned = bool(seen["cordoned"] and not seen["human_cordon"])
+            ours = cordoned or HOLD in notes_of(item)
+            made = note_changes(item, {HOLD: None, CORDONED: None, EPOCH: str(self.epoch)})
+            return [*made, {"op": "remove", "path": "/spec/unschedulable"}] if cordoned else made
+
+        change(self.api, self.path, make, check_mode)
+        return ours
 
     def drain(self, seconds: float) -> dict[str, Any]:
         """Evict what a drain takes, until none of it is left or the time is over.
@@ -84,27 +94,37 @@ class Drainer:
         evicted: list[str] = []
         refused: dict[str, str] = {}
         asked_at: dict[str, float] = {}
+        ready = True
+        left: list[dict[str, Optional[str]]] = []
         while True:
-            # A younger heal, or a human's hold, ends this one here. Where the node is not Ready nobody waits: its
-            # kubelet is not there to end a pod, and no service sends anything to it.
-            ready = node(self._judged(), self.clock())["ready"]
-            pods = self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
-            left = evictions_left(self.name, pods)
-            for it in left:
-                label, now = f"{it['namespace']}/{it['name']}", self.clock()
-                if it["going"] or now < asked_at.get(label, 0.0) + _AGAIN_SECONDS:
-                    continue
-                asked_at[label] = now
-                why = evict(self.api, str(it["namespace"]), str(it["name"]), str(it["uid"]))
-                if why:
-                    refused[label] = why
-                else:
-                    evicted.append(label)
-                    refused.pop(label, None)
-            if not left or self.clock() >= end or not ready:
-                names = [f"{it['namespace']}/{it['name']}" for it in left]
-                return {"evicted": evicted, "left": names, "refused": refused, "ready": ready}
+            try:
+                # A younger heal, or a human's hold, ends this one here. Where the node is not Ready nobody waits: its
+                # kubelet is not there to end a pod, and no service sends anything to it.
+                ready = self._judged(self.api.get(self.path))["ready"]
+                left = evictions_left(
+                    self.name, self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
+                )
+                for it in left if ready else []:
+                    label, now = f"{it['namespace']}/{it['name']}", self.clock()
+                    if it["going"] or now < asked_at.get(label, 0.0) + _AGAIN_SECONDS:
+                        continue
+                    asked_at[label] = now
+                    why = evict(self.api, str(it["namespace"]), str(it["name"]), str(it["uid"]))
+                    if why:
+                        refused[label] = why
+                    else:
+                        evicted.append(label)
+                        refused.pop(label, None)
+                if not left or not ready:
+                    break
+            except KubernetesError as exc:  # it may come back while there is time
+                if exc.reason != "api_unreachable" or self.clock() >= end:
+                    raise
+            if self.clock() >= end:
+                break
             self.sleep(_PAUSE)
+        names = [f"{it['namespace']}/{it['name']}" for it in left]
+        return {"evicted": evicted, "left": names, "refused": refused, "ready": ready}
 
 
 def evict(api: Api, namespace: str, name: str, uid: str = "", grace: Optional[int] = None) -> str:
@@ -132,18 +152,52 @@ def evict(api: Api, namespace: str, name: str, uid: str = "", grace: Optional[in
     return ""
 
 
-def hold_workload(api: Api, given: Mapping[str, Any], now: float, check_mode: bool) -> bool:
-    """Put our hold on a Deployment, or lift it (``state`` free); ``given`` as in the module ``kubernetes_hold``."""
+def hold_workload(api: Api, given: Mapping[str, Any], clock: Callable[[], float], check_mode: bool) -> bool:
+    """Put our hold on a Deployment, or lift it (``state`` free); ``given`` as in the module ``kubernetes_hold``.
+
+    In phase ``readmit`` the revision that was proven is marked as one that was available, for a way back to it.
+    """
     space, name = quote(given["namespace"], safe=""), quote(given["name"], safe="")
     path = f"/apis/apps/v1/namespaces/{space}/deployments/{name}"
-    item = api.get(path)
-    refuse(f"Deployment {given['name']}", item, given["incident"], given["epoch"], now)
-    had = HOLD in notes_of(item)
-    text = None
-    if given["state"] == "held":
-        expires = now + given["deadline_seconds"]
-        text = hold_text(given["incident"], given["epoch"], given["phase"], expires, given["reason"])
-    changes = note_changes(item, {HOLD: text, EPOCH: str(given["epoch"])})
-    if not check_mode:
-        api.request("PATCH", path, guarded(item, changes), JSON_PATCH)
-    return had != (text is not None) or text is not None
+    what = f"Deployment {given['name']}"
+    held = given["state"] == "held"
+    had = False
+
+    def make(item: dict[str, Any]) -> list[dict[str, Any]]:
+        nonlocal had
+        refuse(what, item, given["incident"], given["epoch"], clock())
+        had = HOLD in notes_of(item)
+        text = None
+        if held:
+            expires = clock() + given["deadline_seconds"]
+            text = hold_text(given["incident"], given["epoch"], given["phase"], expires, given["reason"])
+        return note_changes(item, {HOLD: text, EPOCH: str(given["epoch"])})
+
+    item = change(api, path, make, check_mode)
+    if given["phase"] == "readmit" and not held and not check_mode:
+        mark_available(api, given["namespace"], item, clock())
+    return held or had
+
+
+def mark_available(api: Api, namespace: str, deployment: Mapping[str, Any], now: float) -> bool:
+    """Write on the current ReplicaSet that it was seen available; Kubernetes itself does not remember that.
+
+    True when it was not written before. An account without that right leaves it: it is a help, and no part of a heal.
+    """
+    selector = selector_text((deployment.get("spec") or {}).get("selector"))
+    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/replicasets"
+    number = notes_of(deployment).get(REVISION, "")
+    uid = str((deployment.get("metadata") or {}).get("uid", ""))
+    for item in owned_by(api.items(path, labelSelector=selector), [uid]):
+        if notes_of(item).get(REVISION) != number or AVAILABLE in notes_of(item):
+            continue
+        when = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {"metadata": {"annotations": {AVAILABLE: when}}}
+        try:
+            api.patch(f"{path}/{quote(name_of(item), safe='')}", body)
+        except KubernetesError as exc:
+            if exc.reason != "not_authorized":
+                raise
+            return False
+        return True
+    return False

@@ -62,7 +62,9 @@ def refuse(what: str, item: Mapping[str, Any], incident: str, epoch: int, now: f
             f"{what} has seen epoch {highest_epoch(notes)}; this run has {epoch}, so a younger one has taken over.",
         )
     hold = read_hold(notes, now)
-    if hold is not None and hold["incident"] != incident:
+    # One that has run out is of a heal that is over. The controller of Deployments copies annotations to ReplicaSets,
+    # and `kubectl rollout undo` copies them back: so a hold may come again long after its incident.
+    if hold is not None and hold["incident"] != incident and not hold["expired"]:
         raise SelfhealError(
             "human_hold",
             f"{what} is held by incident {hold['incident']} (epoch {hold['epoch']}, phase {hold['phase']}: "

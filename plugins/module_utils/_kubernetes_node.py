@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
-from ._kubernetes_hold import notes_of, read_hold
+from ._kubernetes_hold import HOLD, notes_of, read_hold
 from ._kubernetes_workload import Object, age, budget, conditions, matches, name_of
 
 #: By us, beside the hold: this cordon is ours, and was not there before.
@@ -74,8 +74,9 @@ def node(item: Object, now: float) -> dict[str, Any]:
         "since_seconds": age(ready.get("lastTransitionTime"), now),
         "heartbeat_seconds": age(ready.get("lastHeartbeatTime"), now),
         "cordoned": cordoned,
-        # A human's cordon is one that does not bear our mark (invariant 6).
-        "human_cordon": cordoned and CORDONED not in notes,
+        # A human's cordon is one that does not bear our mark (invariant 6). `kubectl uncordon` leaves the mark behind,
+        # but our hold goes with ours: the mark alone is of a cordon that is over.
+        "human_cordon": cordoned and not (CORDONED in notes and HOLD in notes),
         "pressures": [name for name in _PRESSURES if (told.get(name) or {}).get("status") == "True"],
         "taints": [dict(it) for it in spec.get("taints") or []],
         "boot_id": str((status.get("nodeInfo") or {}).get("bootID") or ""),

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from ._errors import SelfhealError
 from ._kubernetes import Api, selector_text
-from ._kubernetes_drain import evict
-from ._kubernetes_hold import EPOCH, JSON_PATCH, guarded, note_changes, notes_of, refuse
+from ._kubernetes_change import change
+from ._kubernetes_drain import evict, mark_available
+from ._kubernetes_hold import EPOCH, note_changes, notes_of, refuse
 from ._kubernetes_workload import COMPLETE, Object, owned_by, revision, roll_out, rollback_to
 
 #: What ``kubectl rollout restart`` sets as well (kubectl, pkg/polymorphichelpers/objectrestarter.go).
@@ -99,58 +100,85 @@ class Rollout:
 
     def run(self) -> dict[str, Any]:
         """Judge, act, and tell; SelfhealError when it must not be."""
-        before = self.api.get(self.path)
+        if self.given["act"] == "proven":
+            return self._proven()
+        result: dict[str, Any] = {"changed": False, "restarted": True, "revision": 0, "evicted": [], "diff": {}}
+        generation = None
+
+        def make(before: dict[str, Any]) -> list[dict[str, Any]]:
+            """What to change of it; judged anew when its status has changed meanwhile, but not its specification."""
+            nonlocal generation
+            now = (before.get("metadata") or {}).get("generation")
+            if generation not in (None, now):
+                raise SelfhealError("conflict", f"Deployment {self.given['name']} was changed by somebody meanwhile.")
+            generation = now
+            return self._changes(before, result)
+
+        before = change(self.api, self.path, make, self.check_mode, dry_run=True)
+        return {**result, **self._evict(before)} if self.given["act"] == "evict" else result
+
+    def _changes(self, before: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
         given, act = self.given, str(self.given["act"])
         if given["epoch"]:
             refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], self.now)
-        number = _number(before)
-        result = {"changed": False, "restarted": True, "revision": number, "evicted": [], "diff": {}}
+        result["revision"] = number = _number(before)
         if acted_already(before, act, given["incident"], given["since_epoch"] or given["epoch"]):
-            return result
+            return []
         if act == "evict":
-            return {**result, **self._evict(before)}
+            return self._marks(before, act) if self._own(before) else []
         if act == "restart":
             may_restart(before)
             template = restart_template(before, self.now)
         else:
-            selector = selector_text((before.get("spec") or {}).get("selector"))
-            sets = self.api.items(f"{self.apps}/replicasets", labelSelector=selector)
-            number, replica_set = chosen(before, sets, given["to_revision"], self.now)
+            number, replica_set = chosen(before, self._sets(before), given["to_revision"], self.now)
             template = undo_template(replica_set)
         changed = template != before["spec"]["template"]
-        if changed:
-            self._patch(before, [{"op": "replace", "path": "/spec/template", "value": template}], act)
         diff = {"before": before["spec"]["template"], "after": template}
-        return {**result, "changed": changed, "revision": number, "diff": diff}
+        result.update(changed=changed, revision=number, diff=diff)
+        if not changed:
+            return []
+        return [{"op": "replace", "path": "/spec/template", "value": template}, *self._marks(before, act)]
 
-    def _patch(self, before: Object, changes: list[dict[str, Any]], act: str) -> None:
+    def _marks(self, before: Object, act: str) -> list[dict[str, Any]]:
         epoch, incident = self.given["epoch"], self.given["incident"]
-        notes: dict[str, Any] = {EPOCH: str(epoch), ACTED: f"{act} {incident} {epoch}"} if epoch else {}
-        query = {"dryRun": "All"} if self.check_mode else {}
-        patch = guarded(before, [*changes, *note_changes(before, notes)])
-        self.api.request("PATCH", self.path, patch, JSON_PATCH, False, **query)
+        return note_changes(before, {EPOCH: str(epoch), ACTED: f"{act} {incident} {epoch}"}) if epoch else []
+
+    def _proven(self) -> dict[str, Any]:
+        """Remember that the current revision was seen available; refused while its roll-out is not complete."""
+        before = self.api.get(self.path)
+        state, _reason, message = roll_out(before)
+        if state != COMPLETE:
+            raise SelfhealError("rollout_running", f"The roll-out is {state} ({message}): it is not proven.")
+        marked = False if self.check_mode else mark_available(self.api, self.given["namespace"], before, self.now)
+        return {"changed": marked, "restarted": False, "revision": _number(before), "evicted": [], "diff": {}}
+
+    def _sets(self, before: Object) -> list[dict[str, Any]]:
+        selector = selector_text((before.get("spec") or {}).get("selector"))
+        return self.api.items(f"{self.apps}/replicasets", labelSelector=selector)
+
+    def _own(self, before: Object) -> dict[str, str]:
+        """Those of the named pods that are this Deployment's, with their identity."""
+        selector = selector_text((before.get("spec") or {}).get("selector"))
+        own = owned_by(self._sets(before), [str((before.get("metadata") or {}).get("uid", ""))])
+        path = f"/api/v1/namespaces/{quote(str(self.given['namespace']), safe='')}/pods"
+        pods = owned_by(self.api.items(path, labelSelector=selector), [str(it["metadata"]["uid"]) for it in own])
+        known = {str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods}
+        return {name: known[name] for name in self.given["pods"] if name in known}
 
     def _evict(self, before: Object) -> dict[str, Any]:
-        """The pods of this Deployment by these names; the mark is written before the first is told to go."""
-        space = str(self.given["namespace"])
-        selector = selector_text((before.get("spec") or {}).get("selector"))
-        sets = self.api.items(f"{self.apps}/replicasets", labelSelector=selector)
-        own = owned_by(sets, [str((before.get("metadata") or {}).get("uid", ""))])
-        path = f"/api/v1/namespaces/{quote(space, safe='')}/pods"
-        pods = owned_by(self.api.items(path, labelSelector=selector), [str(it["metadata"]["uid"]) for it in own])
-        wanted = {str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods}
-        names = [name for name in self.given["pods"] if name in wanted]
-        if names and self.given["epoch"]:
-            self._patch(before, [], "evict")
+        """The pods of this Deployment by these names; the mark was written before the first is told to go."""
+        if acted_already(before, "evict", self.given["incident"], self.given["since_epoch"] or self.given["epoch"]):
+            return {}
+        wanted = self._own(before)
         told: list[str] = []
-        for name in names if not self.check_mode else []:
-            why = evict(self.api, space, name, wanted[name])
+        for name, uid in wanted.items() if not self.check_mode else []:
+            why = evict(self.api, str(self.given["namespace"]), name, uid)
             if why:
                 if told:
                     break  # what is done is done; the others are the next look's
                 raise SelfhealError("budget", f"pod {name} was not let go: {why}")
             told.append(name)
-        return {"changed": bool(names), "evicted": told if not self.check_mode else names}
+        return {"changed": bool(wanted), "evicted": list(wanted) if self.check_mode else told}
 
 
 def _number(deployment: Object) -> int:

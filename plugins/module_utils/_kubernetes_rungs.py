@@ -22,13 +22,14 @@ CONFIGURATION = (
     "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 )  # fmt: skip
+ENDED = ("Failed", "Succeeded")
 #: A pod that is told to go and is still there after its time and this: its node does not answer, or a finalizer waits.
 STUCK_SECONDS = 60.0
 
 
 def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
     """The rung: ``kind``, ``why`` in a sentence, and what it is about (``pods``, ``revision``)."""
-    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"]]
+    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"] and it["phase"] not in ENDED]
     back = view["rollback_to"]
     roll = view["rollout"]
     if any(it["trouble"] == "Unschedulable" for it in bad):
@@ -51,7 +52,7 @@ def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
         }
     if RESTART not in failed:
         why = "its pods run, and what they serve is ill" if not bad else "a new pod in its place did not help"
-        return {"kind": RESTART, "pods": [], "revision": 0, "why": why}
+        return {"kind": RESTART, "pods": [], "revision": 0, "why": why, "after": bool(bad)}
     return _undo(back, failed, "new pods did not help")
 
 
@@ -98,7 +99,7 @@ def under_way(view: View) -> str:
     roll = view["rollout"]
     if roll["state"] in (COMPLETE, FAILED, PAUSED) or roll["settled"]:
         return ""
-    if any(it["trouble"] and not it["terminating"] for it in view["pods"]):
+    if any(it["trouble"] and not it["terminating"] and it["phase"] not in ENDED for it in view["pods"]):
         return ""
     return f"the roll-out of revision {roll['revision']} is under way: {roll['message']}"
 
@@ -110,5 +111,6 @@ def well(view: View) -> str:
         return f"roll-out {roll['state']}: {roll['message']}"
     if view["available"] < max(1, view["desired"]):
         return f"{view['available']} of {max(1, view['desired'])} pods are available"
-    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"]]
+    # One that has ended (evicted, preempted) stays to be looked at, long after another one has taken its place.
+    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"] and it["phase"] not in ENDED]
     return f"pod {bad[0]['name']}: {bad[0]['trouble']}" if bad else ""

@@ -12,7 +12,12 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_rungs as rungs
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
-from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import PHASES, SHIFT_ONLY
+from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
+    AFTER_RESTART,
+    PHASES,
+    RETURN_ONLY,
+    SHIFT_ONLY,
+)
 
 #: Answers of the API server that say that the thing is not there; all others say that nobody knows.
 _ABSENT = ("not_found",)
@@ -45,12 +50,16 @@ def seen_of(case: Case, part: str) -> Mapping[str, Any]:
     return seen
 
 
-def _held(case: Case, seen: Mapping[str, Any], what: str) -> None:
+def _held(case: Case, seen: Mapping[str, Any], what: str, lapses: bool) -> None:
+    """``lapses``: a hold that has run out counts for nothing. A node that somebody's heal left cordoned stays so."""
     hold = seen.get("hold")
     if not hold:
         return
     if case.own(hold):
         case.out = True
+        return
+    if lapses and hold.get("expired"):
+        case.notes.append("%s has a hold of incident %s that has run out" % (what, hold.get("incident")))
         return
     case.refuse("human_hold", "%s is held for incident %s, which is not open for it (%s)"
                 % (what, hold.get("incident"), hold.get("reason") or "no reason"))  # fmt: skip
@@ -61,7 +70,7 @@ def workload(case: Case) -> Dict[str, Any]:
     seen = seen_of(case, "workloads")
     if not seen:
         return _empty_shape(1)
-    _held(case, seen, "Deployment %s" % seen["name"])
+    _held(case, seen, "Deployment %s" % seen["name"], lapses=True)
     case.serves = seen["available"] > 0
     if seen["rollout"]["state"] == "paused":
         case.refuse("human_hold", "the roll-out of %s is paused: somebody works on it" % seen["name"])
@@ -82,6 +91,10 @@ def remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     if not seen or seen.get("error"):
         return SHIFT_ONLY, {"kind": "none", "service": ""}
     own = case.incident["id"] if case.incident else None
+    waits = rungs.under_way(seen)
+    if case.out and waits and (case.resume or {}).get("phase") in ("restart", *AFTER_RESTART):
+        case.notes.append("its rung was carried out, and is waited for: %s" % waits)
+        return RETURN_ONLY, {"kind": "none", "service": ""}
     failed = {
         item.get("rung")
         for item in case.attempts
@@ -94,6 +107,14 @@ def remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     case.notes.append("%s: %s" % (seen["name"], chosen["why"]))
     if chosen["kind"] == rungs.NONE:
         return SHIFT_ONLY, {"kind": "none", "service": ""}
+    away = sorted(
+        str(seen_node.get("name"))
+        for seen_node in ((case.snapshot.get("kubernetes") or {}).get("nodes") or {}).values()
+        if seen_node.get("ready") is False
+    )
+    if chosen["kind"] == rungs.RESTART and not chosen["after"] and away and not rungs.well(seen):
+        what = "all pods of %s serve, and node %s of the cluster is not Ready: that is the cause"
+        case.refuse("parent_unreachable", what % (seen["name"], names(away)))
     if chosen["kind"] == rungs.EVICT:
         _budgets(case, seen, chosen["pods"])
     return PHASES, {
@@ -123,7 +144,7 @@ def machine(case: Case) -> Dict[str, Any]:
     seen = seen_of(case, "nodes")
     if not seen:
         return _empty_shape(1)
-    _held(case, seen, "node %s" % seen["name"])
+    _held(case, seen, "node %s" % seen["name"], lapses=False)
     if seen["human_cordon"]:
         case.refuse("human_hold", "node %s was cordoned by somebody, and stays so" % seen["name"])
     others = (case.snapshot.get("kubernetes") or {}).get("nodes") or {}
@@ -141,7 +162,7 @@ def machine(case: Case) -> Dict[str, Any]:
             "below_minimum" if stay else "last_member",
             "only %d of %d nodes of layer %s would stay (%s), needed are %d" % told,
         )
-    if seen["ready"]:
+    if seen["ready"] and not case.out:  # one that we have cordoned goes on, or comes back
         for item in seen["refusals"]:
             case.refuse("budget" if item["reason"] == "budget" else "no_place", item["detail"])
     shape = _empty_shape(case.limits["max_unavailable"])

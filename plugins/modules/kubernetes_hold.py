@@ -57,6 +57,10 @@ options:
     description: For O(state=drained), seconds that the pods may take to go.
     type: float
     default: 60
+  patience:
+    description: Seconds for which an API server that gives no answer is asked again.
+    type: float
+    default: 25
   reason:
     description: For people.
     type: str
@@ -115,6 +119,7 @@ reason:
 """
 
 import time
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -124,6 +129,9 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import (
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import (
     ARGUMENTS,
     Api,
+)
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_change import (
+    patiently,
 )
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_drain import (
     Drainer,
@@ -145,32 +153,37 @@ def main() -> None:
             "deadline_seconds": {"type": "float", "default": 600},
             "drain_timeout": {"type": "float", "default": 60},
             "reason": {"type": "str", "default": ""},
+            "patience": {"type": "float", "default": 25},
             **ARGUMENTS,
         },
         required_if=[("kind", "Deployment", ("namespace",))],
         supports_check_mode=True,
     )
-    given, extra = module.params, {}
+    given = module.params
     if given["kind"] == "Deployment" and (given["state"] == "drained" or not given["namespace"]):
         module.fail_json(
             msg="A Deployment needs its namespace, and is held or free, not drained.", reason="bad_arguments"
         )
+    extra: dict[str, Any] = {}
     try:
         api = Api(given["kubeconfig"], given["context"], given["timeout"])
-        if given["kind"] == "Deployment":
-            changed = hold_workload(api, given, time.time(), module.check_mode)
-        else:
-            drainer = Drainer(api, given["name"], given["incident"], given["epoch"])
-            if given["state"] == "free":
-                changed = drainer.uncordon(module.check_mode)
-            else:
-                changed = drainer.cordon(given["phase"], given["deadline_seconds"], given["reason"], module.check_mode)
-            if given["state"] == "drained" and not module.check_mode:
-                extra = drainer.drain(given["drain_timeout"])
-                changed = changed or bool(extra["evicted"])
+        changed = patiently(lambda: hold(api, given, module.check_mode), given["patience"])
+        if given["state"] == "drained" and not module.check_mode:
+            extra = Drainer(api, given["name"], given["incident"], given["epoch"]).drain(given["drain_timeout"])
+            changed = changed or bool(extra["evicted"])
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
     module.exit_json(changed=changed, at=time.time(), **extra)
+
+
+def hold(api: Api, given: dict[str, Any], check_mode: bool) -> bool:
+    """Put it, or lift it; done twice it is the same."""
+    if given["kind"] == "Deployment":
+        return hold_workload(api, given, time.time, check_mode)
+    drainer = Drainer(api, given["name"], given["incident"], given["epoch"])
+    if given["state"] == "free":
+        return drainer.uncordon(check_mode)
+    return drainer.cordon(given["phase"], given["deadline_seconds"], given["reason"], check_mode)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,10 @@ options:
       - V(restart) replaces all pods by new ones of the same revision.
       - V(undo) puts a revision back.
       - V(evict) takes O(pods) away; each gets another one in its place.
+      - V(proven) marks the current revision as one that was seen available, for a way back to it; it is refused while
+        the roll-out is not complete.
     type: str
-    choices: [restart, undo, evict]
+    choices: [restart, undo, evict, proven]
     required: true
   to_revision:
     description: For O(act=undo), the revision; 0 takes the last one before the current that was seen available.
@@ -128,7 +130,7 @@ def main() -> None:
         argument_spec={
             "namespace": {"type": "str", "required": True},
             "name": {"type": "str", "required": True},
-            "act": {"type": "str", "choices": ["restart", "undo", "evict"], "required": True},
+            "act": {"type": "str", "choices": ["restart", "undo", "evict", "proven"], "required": True},
             "to_revision": {"type": "int", "default": 0},
             "pods": {"type": "list", "elements": "str", "default": []},
             "incident": {"type": "str", "default": ""},

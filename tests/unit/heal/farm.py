@@ -90,5 +90,5 @@ def play(state: dict[str, Any], step: str, answers: dict[str, Any], **more: Any)
 
 
 def acting(state: dict[str, Any]) -> dict[str, list[str]]:
-    """Who takes part in what next."""
-    return {name: hosts for name, hosts in state["hosts"].items() if hosts}
+    """Who takes part in what next; that evidence is kept, on the journal's host, changes nothing of any node."""
+    return {name: hosts for name, hosts in state["hosts"].items() if hosts and name != "store"}

@@ -61,6 +61,8 @@ def test_without_a_rung_evidence_is_kept_and_a_person_called() -> None:
     state = heal("workload", "shop", {"kind": "none", "service": ""}, phases=["confirm", "shift", "evidence"])
     state = play(play(state, "shift", API), "drain", API)
     assert (state["outcome"], acting(state)) == ("left_out", {"release": ["monitor"]})
+    assert state["run"]["restart_and_store"] == "monitor", "what was taken is kept for that person"
+    assert play(state, "restart", {})["outcome"] == "left_out", "a play that only keeps it is not judged"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,8 @@ def test_without_a_rung_evidence_is_kept_and_a_person_called() -> None:
     [
         (refused("human_hold"), {"release": ["monitor"]}),
         (refused("stale_epoch"), {"release": ["monitor"]}),
-        (refused("conflict"), {"undo": ["monitor"]}),
+        (refused("conflict"), {"release": ["monitor"]}),
+        (refused("api_unreachable"), {"undo": ["monitor"]}),
         (LOST, {"undo": ["monitor"]}),
         (failed(), {"undo": ["monitor"]}),
     ],

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_ask as asking
+from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_change as changing
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import Api, KubernetesError
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_drain import Drainer, hold_workload
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_hold import EPOCH, HOLD
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import CORDONED
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rollout import ACTED, Rollout
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_workload import AVAILABLE
 from tests.unit.kubernetes.fake_api import TOKEN, FakeApi
-from tests.unit.kubernetes.objects import NOW, condition, deployment, pod, replica_set
+from tests.unit.kubernetes.objects import NOW, at, condition, deployment, pod, replica_set
 
 APPS = "/apis/apps/v1/namespaces/ei"
 PODS = "/api/v1/namespaces/ei/pods"
@@ -184,7 +186,7 @@ def test_only_pods_of_this_deployment_are_evicted_and_a_budget_that_refuses_is_a
     assert (refused.value.reason, "budget" in refused.value.message) == ("budget", True)
 
 
-THEIRS = '{"incident": "i2", "epoch": 1, "phase": "x", "expires": 1}'
+THEIRS = '{"incident": "i2", "epoch": 1, "phase": "x", "expires": 9000000000}'
 OURS = {CORDONED: "i1", HOLD: THEIRS.replace("i2", "i1")}
 
 
@@ -254,6 +256,73 @@ def test_a_deployment_is_held_and_let_go(fake: FakeApi) -> None:
     fake.answers["PATCH", DEPLOYMENT] = (200, {})
     words = {"namespace": "ei", "name": "ei-deployment", "incident": "i1", "epoch": 7, "phase": "shift", "reason": "r",
              "deadline_seconds": 60.0}  # fmt: skip
-    assert hold_workload(api(fake), {**words, "state": "held"}, NOW, False)
+    assert hold_workload(api(fake), {**words, "state": "held"}, lambda: NOW, False)
     assert all("/spec" not in it["path"] for it in fake.asked[-1][2]), "never the pod template"
-    assert not hold_workload(api(fake), {**words, "state": "free"}, NOW, False)
+    assert not hold_workload(api(fake), {**words, "state": "free"}, lambda: NOW, False)
+    fake.answers["GET", f"{APPS}/replicasets"] = listed(replica_set(1, 1), replica_set(2, owner="another"))
+    fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
+    hold_workload(api(fake), {**words, "state": "free", "phase": "readmit"}, lambda: NOW, False)
+    assert fake.asked[-1][2] == {"metadata": {"annotations": {"selfheal.cluster/available": at(0)}}}
+
+
+class TornApi:
+    """An API server that gives no answer so many times, or says that the object has changed."""
+
+    def __init__(self, reason: str, times: int) -> None:
+        self.reason, self.left, self.patched = reason, times, 0
+
+    def get(self, _path: str) -> dict[str, Any]:
+        if self.reason == "api_unreachable" and self.left:
+            self.left -= 1
+            raise KubernetesError(self.reason, "no answer")
+        return deployment()
+
+    def request(self, *_words: Any, **_query: Any) -> None:
+        if self.reason == "conflict" and self.left:
+            self.left -= 1
+            raise KubernetesError(self.reason, "it was modified", 409)
+        self.patched += 1
+
+
+@pytest.mark.parametrize(("times", "patched"), [(0, 1), (4, 1), (5, 0)])
+def test_an_object_that_changes_all_the_time_is_read_and_judged_again(times: int, patched: int) -> None:
+    torn: Any = TornApi("conflict", times)
+    judged: list[Any] = []
+
+    def make(item: dict[str, Any]) -> list[dict[str, Any]]:
+        judged.append(item)
+        return [{"op": "add", "path": "/x", "value": 1}]
+
+    if not patched:
+        with pytest.raises(KubernetesError):
+            changing.change(torn, "/x", make)
+    else:
+        changing.change(torn, "/x", make)
+    assert (torn.patched, len(judged)) == (patched, min(times + 1, changing.TRIES))
+
+
+@pytest.mark.parametrize(("times", "done"), [(0, True), (3, True), (40, False)])
+def test_a_server_that_is_away_is_asked_again_while_there_is_time(times: int, done: bool) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    torn: Any = TornApi("api_unreachable", times)
+    if done:
+        assert changing.patiently(lambda: torn.get("/x"), 25, lambda: now[0], sleep)
+    else:
+        with pytest.raises(KubernetesError):
+            changing.patiently(lambda: torn.get("/x"), 25, lambda: now[0], sleep)
+        assert now[0] <= 25
+
+
+def test_a_revision_is_proven_only_when_its_roll_out_is_complete(fake: FakeApi) -> None:
+    workload_answers(fake, deployment(2), [replica_set(1, 2)], [])
+    fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
+    assert Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
+    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: at(9)})], [])
+    assert not Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
+    workload_answers(fake, deployment(2, 1), [replica_set(1, 2)], [])
+    with pytest.raises(SelfhealError, match="not proven"):
+        Rollout(api(fake), given("proven", epoch=0), NOW, False).run()

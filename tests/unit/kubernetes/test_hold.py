@@ -32,7 +32,7 @@ def held(incident: str = "i1", epoch: int = 7, expires: float = 1060) -> str:
         (item(epoch="x"), 7, ""),
         (item(hold=held()), 7, ""),
         (item(hold=held("i2")), 7, "human_hold"),
-        (item(hold=held("i2", expires=900)), 7, "human_hold"),
+        (item(hold=held("i2", expires=900)), 7, ""),
         (item(hold="{"), 7, "human_hold"),
     ],
 )

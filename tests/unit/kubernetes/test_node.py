@@ -109,7 +109,8 @@ def test_the_largest_first_container_counts_and_a_sidecar_adds() -> None:
     [
         (machine("kw1"), False),
         (machine("kw1", cordoned=True), True),
-        (machine("kw1", cordoned=True, **{nodes.CORDONED: "i1"}), False),
+        (machine("kw1", cordoned=True, **{nodes.CORDONED: "i1", nodes.HOLD: "{}"}), False),
+        (machine("kw1", cordoned=True, **{nodes.CORDONED: "i1"}), True),
         (machine("kw1", **{nodes.CORDONED: "i1"}), False),
     ],
 )
