@@ -296,6 +296,9 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
             for node in found_nodes(lab) - (set() if restarted else others)
             if restarted or node not in machines or not as_wanted(lab, node, machines[node])
         )
+        if cluster and (wrong or set(machines) - found_nodes(lab)):
+            # A cluster is made as a whole: an etcd that is new knows no node, and no kubelet registers twice.
+            wrong = sorted(set(wrong) | (set(machines) & found_nodes(lab)))
         _each(lambda node: remove_machine(lab, node), wrong)
         changed = host.ensure_bridge(lab, str(wanted["bridge_address"]))
         if host.ensure_key(lab):
@@ -349,7 +352,8 @@ def down(lab: Lab) -> dict[str, Any]:
 def down_part(lab: Lab, part: str) -> dict[str, Any]:
     """Remove the machines of one part; the whole lab, when nothing else is left of it."""
     with base.locked(lab.lock, f"works on lab {lab.name}"):
-        ours = lab.nodes(part)
+        whole = set(lab.nodes())
+        ours = sorted(set(lab.nodes(part)) | (found_nodes(lab) - whole))  # and what a killed run left half made
         rest = found_nodes(lab) - set(ours)
         _each(lambda node: remove_machine(lab, node), ours)
         if rest:

@@ -39,7 +39,8 @@ class Kubectl:
     """kubectl as the administrator of one lab's cluster."""
 
     def __init__(self, lab: Lab, cache: Path = CACHE) -> None:
-        self.words = [str(kubectl_program(cache)), "--kubeconfig", str(kubeconfig(lab))]
+        own = ["--kubeconfig", str(kubeconfig(lab)), "--cache-dir", str(pki_folder(lab) / "kubectl-cache")]
+        self.words = [str(kubectl_program(cache)), *own]
 
     def run(
         self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 30

@@ -166,6 +166,7 @@ def layer_view(observed: Mapping[str, Any], layer: Mapping[str, Any]) -> Dict[st
     keys = ("layer", "nodes", "kind", "strategy", "mode", "balancers", "service", "port", "vip", "instance",
             "preferred", "home", "reboot", "config_files", "limits")  # fmt: skip
     view = {key: layer.get(key) for key in keys}
+    view.update({key: layer[key] for key in ("namespace", "kubeconfig", "context") if key in layer})
     view["problem"] = str(layer.get("problem") or "")
     view["holders"] = holders
     return view

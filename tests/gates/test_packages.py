@@ -53,7 +53,18 @@ def test_tarball_is_built_installed_and_used(source: Path, tmp_path: Path) -> No
 
     collections = tmp_path / "collections"
     installed = call(
-        [BIN / "ansible-galaxy", "collection", "install", "--offline", "--force", "-p", collections, tarball], tmp_path
+        [
+            BIN / "ansible-galaxy",
+            "collection",
+            "install",
+            "--offline",
+            "--no-deps",
+            "--force",
+            "-p",
+            collections,
+            tarball,
+        ],
+        tmp_path,
     )
     assert installed.returncode == 0, installed.stderr
     # -P and an empty path keep the checkout's own collection out of the way.

@@ -80,6 +80,9 @@ FAILED = condition("Progressing", "False", "ProgressDeadlineExceeded", "ReplicaS
         ("pending", deployment(), [pod(age=900, conditions=[NOT_READY], containers=[LOOPING])], [], CRITICAL,
          "the longest for 90 s: ei-a: CrashLoopBackOff"),
         ("pending", deployment(), [pod(age=61, containers=[STUCK], deleted=5)], [], OK, "none waits"),
+        ("pending", deployment(), [pod(age=900, conditions=[NOT_READY])], [], CRITICAL, "not ready: Containers"),
+        ("pending", deployment(), [pod(age=900, phase="Failed", conditions=[NOT_READY])], [], OK, "none waits"),
+        ("exists", deployment(), [], [], OK, "the cluster has it"),
         ("restarts", deployment(), [pod(containers=[container(restarts=2)])], [], OK, "restarted=0;1;3 restarts=2c"),
         ("restarts", deployment(), [pod(containers=[container(restarts=2, last=ended(100, "OOMKilled", 137))])], [],
          OK, "1 containers were restarted in the last 600 s: ei-a (OOMKilled, exit code 137)"),
@@ -246,3 +249,23 @@ def test_a_server_that_does_not_answer_in_time_is_unknown(tmp_path: Path) -> Non
 def test_the_clock_of_the_objects_is_utc(plugin: ModuleType) -> None:
     assert plugin.seconds(at(0)) == NOW
     assert plugin.seconds(None) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "state", "words"),
+    [
+        (200, json.dumps(deployment(2, 0)), OK, "the cluster has it"),
+        (404, json.dumps({"kind": "Status", "message": "deployments.apps x not found"}), CRITICAL, "not found"),
+        (404, "<html>", OK, "cannot be asked"),
+        (403, json.dumps({"kind": "Status", "message": "forbidden"}), OK, "cannot be asked"),
+        (500, "", OK, "cannot be asked"),
+    ],
+)
+def test_a_host_is_down_only_when_the_cluster_says_that_it_has_it_not(
+    server: tuple[str, Path, Path], code: int, body: str, state: int, words: str
+) -> None:
+    """Nagios hides the services of a host that is not up; an API server that is away says nothing of the workload."""
+    FakeApi.code, FakeApi.body = code, body.encode()
+    found, line = call(server, "--check", "exists", "--namespace", "ei")
+    assert (found, words in line) == (state, True), line
+    assert call(server, "--check", "exists", server="https://127.0.0.1:1")[0] == OK
