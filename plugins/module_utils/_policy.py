@@ -61,6 +61,8 @@ DEFAULTS: Dict[str, Any] = {
     "selfheal_context": "",
 }  # fmt: skip
 OWN_GAUGES = {"workload": WORKLOAD_GAUGES, "machine": CLUSTER_GAUGES}
+#: A pod takes its grace period to go, which is 30 s by Kubernetes' own default.
+DRAIN_NODE_SECONDS = 60
 DEFAULT_SOCKET = "/run/haproxy/admin.sock"
 NOT_LAYERS = ("all", "ungrouped")
 
@@ -255,8 +257,11 @@ def _kubernetes(policy: Dict[str, Any], values: Dict[str, Any], hostvars: HostVa
         if policy["relief"] or policy["reboot"]:
             raise PolicyError("layer %s: a workload of Kubernetes has no disk and no machine of its own: no "
                               "selfheal_relief and no selfheal_reboot" % layer)  # fmt: skip
-    elif policy["relief"]:
-        raise PolicyError("layer %s: selfheal_relief is for the members of a pool" % layer)
+    else:
+        if policy["relief"]:
+            raise PolicyError("layer %s: selfheal_relief is for the members of a pool" % layer)
+        if "drain_seconds" not in (values["selfheal_limits"] or {}):
+            policy["limits"]["drain_seconds"] = DRAIN_NODE_SECONDS
     for short in ("namespace", "kubeconfig", "context"):
         policy[short] = values["selfheal_" + short]
     policy["objects"] = {
