@@ -96,7 +96,7 @@ def advance(state: Mapping[str, Any], step: str, seen: Mapping[str, Results], no
         getattr(STRATEGIES[fresh["strategy"]], "after_" + step)(fresh, seen, now)
         if step == "drain":
             _may_restart(fresh, seen, now)
-            # What was taken is kept. Where nothing is restarted a person needs it most; only a way back waits for nothing.
+            # What was taken is kept: where nothing is restarted a person needs it most. A way back waits for nothing.
             take_part(fresh, "store", [] if fresh["hosts"]["undo"] else [fresh["journal_host"]])
     fresh["felt"] = _felt.told(fresh)
     compose(fresh)
