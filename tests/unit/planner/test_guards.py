@@ -12,12 +12,13 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _planner_case
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import REASONS, plan
+from tests.unit.planner import cluster
 from tests.unit.planner.farm import farm
 from tests.unit.planner.test_cases import CASES, load
 
 CODE = Path(_planner_case.__file__).parent
 DOCS = Path(__file__).parents[3] / "docs" / "decisions.md"
-INPUTS = [farm(load(path)) for path in CASES]
+INPUTS = [*(farm(load(path)) for path in CASES), *cluster.INPUTS]
 
 
 def sites() -> list[tuple[str, int]]:
