@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import REASONS, plan
+from tests.unit.planner import cluster
 from tests.unit.planner.farm import farm
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.yml"))
@@ -55,5 +56,6 @@ def test_enough_cases_and_half_of_them_refuse() -> None:
 
 def test_every_reason_of_the_planner_has_a_case() -> None:
     seen = {reason for path in CASES for reason in load(path)["expect"].get("refusals", [])}
+    seen |= {reason for _given, reason, _words in cluster.REFUSED}
     # no_journal is said by whoever finds no journal: tests/unit/journal
     assert set(REASONS) - seen == {"no_journal"}
