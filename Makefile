@@ -30,7 +30,7 @@ lab: ## start the lab's farm
 	@tools/setup demo
 	@lab/up
 
-lab-kubernetes: ## start the lab's Kubernetes, beside its farm or without it
+lab-kubernetes: ## start the lab's Kubernetes; the first time it is built from its sources, up to 15 minutes
 	@tools/setup test
 	@lab/kubernetes/up
 

@@ -15,7 +15,7 @@ import pytest
 from lab import owner
 from lab.kubernetes import cluster, names
 from lab.machines import Lab
-from tests.integration.kubernetes.harness import NAMESPACE, ROOT, RealCluster, wait_for
+from tests.kubernetes.harness import NAMESPACE, ROOT, RealCluster, wait_for
 
 
 @pytest.fixture(scope="session")

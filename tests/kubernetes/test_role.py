@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.kubernetes.machine import pki_folder
-from tests.integration.kubernetes.harness import RealCluster, ask, changed, wait_for
+from tests.kubernetes.harness import RealCluster, ask, changed, wait_for
 
 pytestmark = pytest.mark.lab
 DOCUMENT = "<response><status>OK</status><code>1</code></response>"

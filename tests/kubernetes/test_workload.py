@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import unpack
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import choose, well
-from tests.integration.kubernetes.harness import NAMESPACE, Load, RealCluster, ask, wait_for
+from tests.kubernetes.harness import NAMESPACE, Load, RealCluster, ask, wait_for
 
 pytestmark = pytest.mark.lab
 NAME = "ei-deployment"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.kubernetes.harness import NAMESPACE, Load, RealCluster, wait_for
+from tests.kubernetes.harness import NAMESPACE, Load, RealCluster, wait_for
 
 pytestmark = pytest.mark.lab
 HELD = {"kind": "Node", "incident": "i1", "epoch": int(time.time()), "phase": "shift"}

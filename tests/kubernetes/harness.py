@@ -23,7 +23,7 @@ from lab.kubernetes import cluster, names
 from lab.kubernetes.machine import pki_folder
 from lab.machines import Lab
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "selfheal-test"
 ANSIBLE = ROOT / ".venv/bin/ansible-playbook"
 VARS = ROOT / "lab/kubernetes/ei.yml"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from lab.kubernetes import names
-from tests.integration.kubernetes.harness import RealCluster, wait_for
+from tests.kubernetes.harness import RealCluster, wait_for
 
 pytestmark = pytest.mark.lab
 
