@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_evidence
 short_description: Take evidence of a Deployment before its pods are gone
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - Reads the logs of its pods, also of the container that ended before, its events and its objects, the most telling
     first, and gives up what does not come in time.

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_hold
 short_description: Hold a Deployment or a node of Kubernetes, and let it go
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - A hold is an annotation of the object's own metadata, with incident, epoch and expiry. A Deployment's pods are not
     touched by it. A node is cordoned with it, and O(state=drained) also takes its pods away by the eviction API.

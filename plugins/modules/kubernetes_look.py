@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_look
 short_description: Read the workloads and nodes of Kubernetes that a heal is about
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - A step of C(selfheal.cluster.heal). Reads several Deployments and nodes of one cluster at once, each as
     M(selfheal.cluster.kubernetes_workload_info) and M(selfheal.cluster.kubernetes_node_info) do.

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_node_info
 short_description: Read a node of Kubernetes, and whether it may be drained
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - One call tells whether a node is Ready, who has cordoned it, of which boot it is, which pods a drain would take, and
     what speaks against a drain.

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_rollout
 short_description: Restart the roll-out of a Deployment, put a revision back, or take stuck pods away
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - With O(act=restart) and O(act=undo) it changes the pod template of a Deployment, and nothing else of it. Kubernetes
     then replaces its pods by the rules of the Deployment's own strategy.

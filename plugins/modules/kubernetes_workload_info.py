@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: kubernetes_workload_info
 short_description: Read what a healer must know of a Deployment
-version_added: "0.2.0"
+version_added: "0.1.0"
 description:
   - One call gives replicas, roll-out, revisions, pods with the reasons why they do not serve, autoscaler, budget and
     events of a Deployment, and what is used of CPU and memory.
