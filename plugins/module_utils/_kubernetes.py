@@ -90,11 +90,10 @@ class Api:
                 "no_client", f"The Python package 'kubernetes' is missing here: {IMPORT_ERROR}."
             ) from IMPORT_ERROR
         self.timeout = timeout
-        settings = kubernetes.client.Configuration()
+        settings: Any = kubernetes.client.Configuration()
+        load: Any = kubernetes.config.load_kube_config
         try:
-            kubernetes.config.load_kube_config(
-                config_file=kubeconfig or None, context=context or None, client_configuration=settings
-            )
+            load(config_file=kubeconfig or None, context=context or None, client_configuration=settings)
         except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as exc:
             raise KubernetesError("no_kubeconfig", f"The kubeconfig cannot be used: {brief(exc)}.") from exc
         self.server = str(settings.host).rstrip("/")

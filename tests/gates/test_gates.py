@@ -78,7 +78,14 @@ def test_changelog_fragments(tmp_path: Path) -> None:
 
 
 def test_docs(tmp_path: Path) -> None:
-    run(BIN / "antsibull-docs", "lint-collection-docs", "--plugin-docs", ".", cwd=copy_collection(tmp_path))
+    run(
+        BIN / "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        ".",
+        cwd=copy_collection(tmp_path),
+        ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".setup/collections"),
+    )
 
 
 def texts(*suffixes: str) -> list[tuple[str, str]]:
