@@ -8,7 +8,6 @@ said with its reason; nothing is deleted past a budget.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
@@ -19,7 +18,7 @@ from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
 from ._kubernetes_node import CORDONED, evictions_left, node
-from ._kubernetes_workload import AVAILABLE, REVISION, name_of, owned_by
+from ._kubernetes_workload import AVAILABLE, REVISION, name_of, owned_by, stamp
 
 _PAUSE = 0.5
 _AGAIN_SECONDS = 1.0
@@ -127,13 +126,11 @@ class Drainer:
         return {"evicted": evicted, "left": names, "refused": refused, "ready": ready}
 
 
-def evict(api: Api, namespace: str, name: str, uid: str = "", grace: Optional[int] = None) -> str:
+def evict(api: Api, namespace: str, name: str, uid: str = "") -> str:
     """Ask for one pod by the eviction API; a budget's refusal as a sentence, empty when it goes (or is gone)."""
     options: dict[str, Any] = {}
     if uid:
         options["preconditions"] = {"uid": uid}
-    if grace is not None:
-        options["gracePeriodSeconds"] = grace
     body = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -191,8 +188,7 @@ def mark_available(api: Api, namespace: str, deployment: Mapping[str, Any], now:
     for item in owned_by(api.items(path, labelSelector=selector), [uid]):
         if notes_of(item).get(REVISION) != number or AVAILABLE in notes_of(item):
             continue
-        when = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = {"metadata": {"annotations": {AVAILABLE: when}}}
+        body = {"metadata": {"annotations": {AVAILABLE: stamp(now)}}}
         try:
             api.patch(f"{path}/{quote(name_of(item), safe='')}", body)
         except KubernetesError as exc:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +14,7 @@ from ._kubernetes import Api, selector_text
 from ._kubernetes_change import change
 from ._kubernetes_drain import evict, mark_available
 from ._kubernetes_hold import EPOCH, note_changes, notes_of, refuse
-from ._kubernetes_workload import COMPLETE, Object, owned_by, revision, roll_out, rollback_to
+from ._kubernetes_workload import COMPLETE, Object, owned_by, revision, revision_of, roll_out, rollback_to, stamp
 
 #: What ``kubectl rollout restart`` sets as well (kubectl, pkg/polymorphichelpers/objectrestarter.go).
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
@@ -65,8 +64,7 @@ def restart_template(deployment: Object, now: float) -> dict[str, Any]:
     """The Deployment's own template with the mark that makes its pods new ones."""
     template: dict[str, Any] = copy.deepcopy(dict((deployment.get("spec") or {}).get("template") or {}))
     meta = template.setdefault("metadata", {})
-    when = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    meta["annotations"] = {**(meta.get("annotations") or {}), RESTARTED: when}
+    meta["annotations"] = {**(meta.get("annotations") or {}), RESTARTED: stamp(now)}
     return template
 
 
@@ -121,7 +119,7 @@ class Rollout:
         given, act = self.given, str(self.given["act"])
         if given["epoch"]:
             refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], self.now)
-        result["revision"] = number = _number(before)
+        result["revision"] = number = revision_of(before)
         if acted_already(before, act, given["incident"], given["since_epoch"] or given["epoch"]):
             return []
         if act == "evict":
@@ -150,7 +148,7 @@ class Rollout:
         if state != COMPLETE:
             raise SelfhealError("rollout_running", f"The roll-out is {state} ({message}): it is not proven.")
         marked = False if self.check_mode else mark_available(self.api, self.given["namespace"], before, self.now)
-        return {"changed": marked, "restarted": False, "revision": _number(before), "evicted": [], "diff": {}}
+        return {"changed": marked, "restarted": False, "revision": revision_of(before), "evicted": [], "diff": {}}
 
     def _sets(self, before: Object) -> list[dict[str, Any]]:
         selector = selector_text((before.get("spec") or {}).get("selector"))
@@ -179,8 +177,3 @@ class Rollout:
                 raise SelfhealError("budget", f"pod {name} was not let go: {why}")
             told.append(name)
         return {"changed": bool(wanted), "evicted": list(wanted) if self.check_mode else told}
-
-
-def _number(deployment: Object) -> int:
-    text = str(notes_of(deployment).get("deployment.kubernetes.io/revision", ""))
-    return int(text) if text.isdecimal() else 0

@@ -27,9 +27,15 @@ ENDED = ("Failed", "Succeeded")
 STUCK_SECONDS = 60.0
 
 
+def in_trouble(view: View) -> list[View]:
+    """The pods that do not serve. One that has ended (evicted, preempted) stays to be looked at, long after another one
+    has taken its place, and one that is told to go is on its way."""
+    return [it for it in view["pods"] if it["trouble"] and not it["terminating"] and it["phase"] not in ENDED]
+
+
 def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
     """The rung: ``kind``, ``why`` in a sentence, and what it is about (``pods``, ``revision``)."""
-    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"] and it["phase"] not in ENDED]
+    bad = in_trouble(view)
     back = view["rollback_to"]
     roll = view["rollout"]
     if any(it["trouble"] == "Unschedulable" for it in bad):
@@ -99,7 +105,7 @@ def under_way(view: View) -> str:
     roll = view["rollout"]
     if roll["state"] in (COMPLETE, FAILED, PAUSED) or roll["settled"]:
         return ""
-    if any(it["trouble"] and not it["terminating"] and it["phase"] not in ENDED for it in view["pods"]):
+    if in_trouble(view):
         return ""
     return f"the roll-out of revision {roll['revision']} is under way: {roll['message']}"
 
@@ -111,6 +117,5 @@ def well(view: View) -> str:
         return f"roll-out {roll['state']}: {roll['message']}"
     if view["available"] < max(1, view["desired"]):
         return f"{view['available']} of {max(1, view['desired'])} pods are available"
-    # One that has ended (evicted, preempted) stays to be looked at, long after another one has taken its place.
-    bad = [it for it in view["pods"] if it["trouble"] and not it["terminating"] and it["phase"] not in ENDED]
+    bad = in_trouble(view)
     return f"pod {bad[0]['name']}: {bad[0]['trouble']}" if bad else ""

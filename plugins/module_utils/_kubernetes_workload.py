@@ -40,6 +40,17 @@ def age(text: Optional[str], now: float) -> Optional[float]:
     return None if then is None else round(max(0.0, now - then), 1)
 
 
+def stamp(at: float) -> str:
+    """A time as the API has it (RFC 3339, UTC)."""
+    return datetime.datetime.fromtimestamp(at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def revision_of(item: Object) -> int:
+    """The revision that a Deployment rolls out, or that a ReplicaSet is; 0 where it says none."""
+    text = str(((item.get("metadata") or {}).get("annotations") or {}).get(REVISION, ""))
+    return int(text) if text.isdecimal() else 0
+
+
 def name_of(item: Object) -> str:
     """metadata.name."""
     return str((item.get("metadata") or {}).get("name", ""))
@@ -141,9 +152,8 @@ def revision(item: Object, current: bool, now: float) -> dict[str, Any]:
     meta, status = item.get("metadata") or {}, item.get("status") or {}
     notes = meta.get("annotations") or {}
     template = ((item.get("spec") or {}).get("template") or {}).get("spec") or {}
-    number = str(notes.get(REVISION, "0"))
     return {
-        "revision": int(number) if number.isdecimal() else 0,
+        "revision": revision_of(item),
         "replica_set": name_of(item),
         "uid": str(meta.get("uid", "")),
         "current": current,
@@ -337,7 +347,7 @@ def describe(
             "state": state,
             "reason": reason,
             "message": message,
-            "revision": int(number) if number.isdecimal() else 0,
+            "revision": revision_of(deployment),
             "deadline_seconds": int(spec.get("progressDeadlineSeconds") or 600),
             # Once a roll-out was complete, its condition says so until the next one; that pods are not available
             # meanwhile is then no matter of the roll-out any more.
