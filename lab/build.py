@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import base, farm, host, owner
-from lab.kubernetes import images, names, pki
+from lab.kubernetes import bmc, images, names, pki
 from lab.kubernetes import machine as kubernetes
 from lab.kubernetes.names import Cluster
 from lab.machines import CGROUPS, FARM, Lab, LabError, run, wait_until
@@ -322,6 +322,8 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
                 )
 
         _each(wait, missing)
+        if cluster:
+            bmc.start(lab, str(wanted["bridge_address"]).partition("/")[0])
     return {
         "changed": bool(changed or wrong or missing or restarted),
         "made": missing,
@@ -334,7 +336,8 @@ def down(lab: Lab) -> dict[str, Any]:
     """Remove all that belongs to this lab; the base stays in its cache."""
     with base.locked(lab.lock, f"works on lab {lab.name}"):
         nodes = sorted(found_nodes(lab))
-        changed = host.end_ssh_masters(lab)
+        changed = bmc.end(lab)  # first: it could start a machine again
+        changed |= host.end_ssh_masters(lab)
         _each(lambda node: remove_machine(lab, node), nodes)
         changed |= host.remove_bridge(lab)
         changed |= host.end_lxcfs()
@@ -355,6 +358,8 @@ def down_part(lab: Lab, part: str) -> dict[str, Any]:
         whole = set(lab.nodes())
         ours = sorted(set(lab.nodes(part)) | (found_nodes(lab) - whole))  # and what a killed run left half made
         rest = found_nodes(lab) - set(ours)
+        if part == names.PART:
+            bmc.end(lab)
         _each(lambda node: remove_machine(lab, node), ours)
         if rest:
             shutil.rmtree(lab.state / part, ignore_errors=True)

@@ -186,6 +186,19 @@ class Lab:
         """Put the node's cable back into the bridge."""
         run(["ip", "link", "set", self.veth(self._known(node)), "master", self.bridge])
 
+    def power_off(self, node: str) -> None:
+        """Take the node's power away: nothing in it is told."""
+        self._lxc("lxc-stop", self._known(node), "-k", "--nolock", "-t", "5", check=False)
+        if not wait_until(lambda: self.pid(node) is None, COMMAND_SECONDS):
+            raise LabError(f"{node} does not stop")
+
+    def power_on(self, node: str) -> None:
+        """Give a node without power its power back; one that has it is left alone."""
+        if self.pid(self._known(node)):
+            return
+        folder = self.machine_dir(node)
+        self._lxc("lxc-start", node, "-d", "-f", str(folder / "config"), "-o", str(folder / "lxc.log"), "-l", "WARN")
+
     def exec(
         self, node: str, argv: Sequence[str], check: bool = True, timeout: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
@@ -233,7 +246,7 @@ def hash_of(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line: one action on one node."""
     parser = argparse.ArgumentParser(prog="python3 -m lab.machines", description="Act on a lab machine from its host.")
-    parser.add_argument("action", choices=["list", "pid", "freeze", "thaw", "cut", "join", "exec"])
+    parser.add_argument("action", choices=["list", "pid", "freeze", "thaw", "cut", "join", "off", "on", "exec"])
     parser.add_argument("node", nargs="?", default="")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for exec")
     options = parser.parse_args(argv)
@@ -250,7 +263,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(done.stderr)
             return done.returncode
         else:
-            {"freeze": lab.freeze, "thaw": lab.thaw, "cut": lab.cut, "join": lab.join}[options.action](options.node)
+            acts = {"freeze": lab.freeze, "thaw": lab.thaw, "cut": lab.cut, "join": lab.join,
+                    "off": lab.power_off, "on": lab.power_on}  # fmt: skip
+            acts[options.action](options.node)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

@@ -104,7 +104,7 @@ def lab_down(out: Path) -> None:
     """Remove the lab. A second Ctrl-C must not stop the cleaning up, so it runs in a session of its own."""
     with (out / "lab-down.log").open("w", encoding="utf-8") as sink:
         subprocess.run(
-            [ROOT / "lab" / "down"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+            [ROOT / "lab" / "down", "farm"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
             start_new_session=True, timeout=120, check=False,
         )  # fmt: skip
 

@@ -18,6 +18,11 @@ for unit in systemd-udevd.service systemd-udevd-control.socket systemd-udevd-ker
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 
+# fence_ipmilan and its library; the package would bring the clients of several clouds with it.
+chroot "$root" sh -euc 'cd /tmp && apt-get -q -y download fence-agents && dpkg-deb -x fence-agents_*.deb fence && \
+    install -m 0755 fence/usr/sbin/fence_ipmilan /usr/sbin/ && mkdir -p /usr/share/fence && \
+    install -m 0644 fence/usr/share/fence/fencing.py /usr/share/fence/ && rm -rf fence fence-agents_*.deb'
+
 rm -f "$root"/etc/ssh/ssh_host_*
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root/etc/hostname" "$root/etc/resolv.conf"

@@ -74,6 +74,7 @@ _FROM_POLICY = (
     "kubeconfig",
     "context",
     "objects",
+    "power",
 )
 
 

@@ -63,7 +63,12 @@ def after_shift(state: State, seen: Mapping[str, Results], now: float) -> None:
         return
     enter(state, "evidence", now)
     take_part(state, "drain", [host])
-    take_part(state, "evidence", [] if state["kind"] == "workload" else [state["node"]])
+    take_part(state, "evidence", [] if _on_host(state) else [state["node"]])
+
+
+def _on_host(state: State) -> bool:
+    """Whether nothing is asked of a machine: there is none, or it is gone, and its power is switched from elsewhere."""
+    return bool(state["kind"] == "workload" or state["restart_kind"] == "power")
 
 
 def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
@@ -94,11 +99,13 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["witnesses"] = [{"balancer": API, "out": True, "at": said_at(result, state["phase_started"], now)}]
     state["said"] = "{} has no pod left that takes requests".format(state["node"])
     after_evidence(state, [host], now)
+    if state["hosts"]["restart"] and _on_host(state):
+        take_part(state, "restart", [host])
 
 
 def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
     """Done, or refused before anything was done, or a case for a human."""
-    where = state["journal_host"] if state["kind"] == "workload" else state["node"]
+    where = state["journal_host"] if _on_host(state) else state["node"]
     result = seen["restart"].get(where) or {}
     what = verdict(result)
     if what == "ok":
@@ -108,7 +115,7 @@ def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None
         state["said"] = _done(state, result)
         enter(state, "verify", now)
         take_part(state, "verify", [state["journal_host"]])
-    elif what == "refused" and not result.get("restarted") and not result.get("evicted"):
+    elif what == "refused" and not (result.get("restarted") or result.get("touched")) and not result.get("evicted"):
         problem(state, because(where, result))
         go_back(state, state["done"]["shift"], now)
     else:
@@ -123,6 +130,8 @@ def _done(state: State, result: Mapping[str, Any]) -> str:
         return "{} of {} was taken away".format(", ".join(result.get("evicted") or ["no pod"]), state["node"])
     if kind == "rollout":
         return "the roll-out of {} was restarted".format(state["node"])
+    if kind == "power":
+        return "{} got its power anew".format(state["node"])
     return "{} was {}".format(state["node"], "rebooted" if kind == "reboot" else "restarted")
 
 

@@ -11,6 +11,7 @@ import os
 from fnmatch import fnmatchcase
 from typing import Any, Dict, List, Mapping, Optional
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_kubernetes import HOW, words
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import RETURN_ONLY
 
 PLAN = (
@@ -20,6 +21,7 @@ PLAN = (
 )  # fmt: skip
 EVIDENCE_FILES = 500
 MODES = ("mode_observe", "mode_approve")
+_SHIFTS = {"workload": "hold", "machine": "drain"}
 
 
 def basis(body: Mapping[str, Any]) -> Dict[str, Any]:
@@ -78,9 +80,11 @@ def _moves(plan: Mapping[str, Any]) -> List[str]:
         address = "move" if plan.get("moves") else "keep"
         where = "to" if plan.get("moves") else "on"
         found.append("%s the address %s %s" % (address, where, plan.get("peer")) if plan.get("kind") == "pair"
-                     else "detach %s" % node)  # fmt: skip
+                     else "%s %s" % (_SHIFTS.get(str(plan.get("kind")), "detach"), node))  # fmt: skip
     if "restart" in phases:
-        found.append("reboot %s" % node if restart.get("kind") == "reboot" else "restart %s" % restart.get("service"))
+        kind = restart.get("kind")
+        found.append(words(restart) if kind in HOW else "reboot %s" % node if kind == "reboot"
+                     else "restart %s" % restart.get("service"))  # fmt: skip
     return [*found, "return" if "readmit" in phases else "call a person"]
 
 

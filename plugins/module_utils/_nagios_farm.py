@@ -28,7 +28,10 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/%?=&:@+,-]*\Z")
 def farm(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], nodes: Sequence[str]
 ) -> Dict[str, Any]:
-    """``hosts``: one record per node to watch; ``layers``: hostgroups with those of their nodes that are watched."""
+    """``hosts``: one record per node to watch; ``layers``: hostgroups with those of their nodes that are watched.
+
+    ``objects``: what of them is in a cluster, as :mod:`kubernetes_look` takes it.
+    """
     found = layers(groups, hostvars)
     known = {str(name): [str(node) for node in members if node in nodes] for name, members in found.items()}
     layer_of = {node: name for name, members in known.items() for node in members}
@@ -39,7 +42,19 @@ def farm(
         if missing:
             raise _error(host["name"], "selfheal_parents", ", ".join(missing), "hosts of the inventory")
         host["parents"] = [parent for parent in host["parents"] if parent in nodes]
-    return {"hosts": hosts, "layers": {_name(name, name): members for name, members in known.items() if members}}
+    named = {_name(name, name): members for name, members in known.items() if members}
+    return {"hosts": hosts, "layers": named, "objects": _objects(hosts)}
+
+
+def _objects(hosts: Sequence[Mapping[str, Any]]) -> Dict[str, List[Dict[str, str]]]:
+    found: Dict[str, List[Dict[str, str]]] = {"workloads": [], "nodes": []}
+    for host in hosts:
+        its = host["kubernetes"]
+        if its.get("kind") == "workload":
+            found["workloads"].append({"host": host["name"], "namespace": its["namespace"], "name": its["name"]})
+        elif its:
+            found["nodes"].append({"host": host["name"], "name": its["name"]})
+    return found
 
 
 def _guarded(

@@ -21,7 +21,9 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import
 
 #: Answers of the API server that say that the thing is not there; all others say that nobody knows.
 _ABSENT = ("not_found",)
+POWER = "power"
 HOW = {
+    POWER: "take the power of %s away and give it back",
     rungs.EVICT: "take %s away by the eviction API",
     rungs.RESTART: "restart the roll-out of %s",
     rungs.UNDO: "put revision %s of %s back",
@@ -134,6 +136,8 @@ def _budgets(case: Case, seen: Mapping[str, Any], pods: List[str]) -> None:
 
 def words(restart: Mapping[str, Any]) -> str:
     """What is done, for people."""
+    if restart["kind"] == POWER:
+        return HOW[POWER] % str(restart["machine"])
     if restart["kind"] == rungs.UNDO:
         return HOW[rungs.UNDO] % (restart["revision"], restart["service"])
     return HOW[restart["kind"]] % (names(restart["pods"]) if restart["kind"] == rungs.EVICT else restart["service"])
@@ -169,3 +173,24 @@ def machine(case: Case) -> Dict[str, Any]:
     shape["survivors"] = {"cluster": len(stay)}
     shape["min_up"] = max(1, floor) if case.serves else 0
     return shape
+
+
+def power(case: Case) -> Dict[str, Any]:
+    """The rung of a machine that is gone: Nagios cannot reach it, and its kubelet is silent for the API server.
+
+    Two places have to say so. Empty where it is not gone, or the policy has no agent.
+    """
+    seen = ((case.snapshot.get("kubernetes") or {}).get("nodes") or {}).get(case.node) or {}
+    gone = case.verdict.get("verdict") == "faulty" and case.verdict.get("kind") == "connectivity"
+    if not case.policy.get("power") or not gone or seen.get("ready_status") != "Unknown":
+        return {}
+    own = case.incident["id"] if case.incident else None
+    tried = [
+        item
+        for item in case.attempts
+        if own and item.get("incident") == own and item.get("rung") == POWER and not item.get("acknowledged")
+    ]
+    if any(item.get("outcome") in ("failed", "left_out") or item.get("phase") in AFTER_RESTART for item in tried):
+        what = "%s got its power anew in incident %s already; never twice"
+        case.refuse("attempts_exhausted", what % (case.node, own))
+    return {"kind": POWER, "service": "", "machine": case.node}

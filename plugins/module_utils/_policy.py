@@ -30,7 +30,7 @@ LAYER_VARIABLES = (
     "selfheal_port", "selfheal_health_path", "selfheal_vip", "selfheal_instance", "selfheal_preferred",
     "selfheal_health_scheme", "selfheal_home", "selfheal_config_test", "selfheal_config_files", "selfheal_reboot",
     "selfheal_criticality", "selfheal_gauges", "selfheal_limits", "selfheal_relief", "selfheal_namespace",
-    "selfheal_kubeconfig", "selfheal_context",
+    "selfheal_kubeconfig", "selfheal_context", "selfheal_power",
 )  # fmt: skip
 # Variables that may differ from node to node.
 NODE_VARIABLES = (
@@ -58,7 +58,7 @@ DEFAULTS: Dict[str, Any] = {
     "selfheal_config_test": [], "selfheal_config_files": [], "selfheal_reboot": False,
     "selfheal_criticality": "normal", "selfheal_service": "", "selfheal_gauges": None, "selfheal_limits": {},
     "selfheal_relief": [], "selfheal_namespace": "", "selfheal_kubeconfig": "/etc/selfheal/kubernetes.conf",
-    "selfheal_context": "",
+    "selfheal_context": "", "selfheal_power": {},
 }  # fmt: skip
 OWN_GAUGES = {"workload": WORKLOAD_GAUGES, "machine": CLUSTER_GAUGES}
 #: A pod takes its grace period to go, which is 30 s by Kubernetes' own default.
@@ -175,6 +175,11 @@ def _checked(layer: str, nodes: List[str], raw: Dict[str, Any], hostvars: HostVa
         policy["health_addresses"][str(node)] = CHECKS["selfheal_health_address"](
             layer, "selfheal_health_address", address
         )
+    if values["selfheal_power"] and kind != "machine":
+        raise PolicyError(
+            "layer %s: selfheal_power is for the machines of a cluster of Kubernetes; elsewhere a machine that nobody "
+            "reaches is a person's" % layer, raw["selfheal_power"],
+        )  # fmt: skip
     if kind == "pool":
         _pool(policy, values, raw, hostvars, groups)
     elif kind == "pair":
@@ -260,6 +265,7 @@ def _kubernetes(policy: Dict[str, Any], values: Dict[str, Any], hostvars: HostVa
     else:
         if policy["relief"]:
             raise PolicyError("layer %s: selfheal_relief is for the members of a pool" % layer)
+        policy["power"] = values["selfheal_power"]
         if "drain_seconds" not in (values["selfheal_limits"] or {}):
             policy["limits"]["drain_seconds"] = DRAIN_NODE_SECONDS
     for short in ("namespace", "kubeconfig", "context"):

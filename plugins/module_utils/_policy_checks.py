@@ -264,6 +264,30 @@ def _relief(layer: str, name: str, value: Any) -> List[Dict[str, Any]]:
     return found
 
 
+def _power(layer: str, name: str, value: Any) -> Dict[str, Any]:
+    keys = ("agent", "folder", "when_off")
+    allowed = "a fence agent, such as {agent: /usr/sbin/fence_ipmilan, folder: /etc/selfheal/power, when_off: false}"
+    if not isinstance(value, Mapping):
+        raise wrong(layer, name, value, allowed)
+    if not value:
+        return {}
+    for key in value:
+        if key not in keys:
+            hint = suggest(str(key), keys)
+            raise PolicyError(
+                "layer %s: %s has an unknown key %s.%s"
+                % (layer, name, key, " Did you mean %s?" % hint if hint else ""),
+                key,
+            )
+    if not value.get("agent"):
+        raise PolicyError("layer %s: %s.agent is missing: the program of the fence agent" % (layer, name), value)
+    return {
+        "agent": _path(layer, name + ".agent", value["agent"]),
+        "folder": _path(layer, name + ".folder", value.get("folder") or "/etc/selfheal/power"),
+        "when_off": _flag(layer, name + ".when_off", value.get("when_off", False)),
+    }
+
+
 CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
     "selfheal_strategy": _choice("lb_detach", "keepalived_failover", "kubernetes_workload", "kubernetes_node"),
     "selfheal_kind": _choice("pool", "pair", "workload", "machine"),
@@ -286,5 +310,6 @@ CHECKS: Dict[str, Callable[[str, str, Any], Any]] = {
     "selfheal_namespace": text,
     "selfheal_kubeconfig": _path,
     "selfheal_context": text,
+    "selfheal_power": _power,
     "path": _path,
 }

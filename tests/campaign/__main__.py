@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     finally:
         if mine and not options.keep:
-            subprocess.run(["lab/down"], cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
+            subprocess.run(["lab/down", "farm"], cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
     found = rows(report, facts, size)
     made = result(found, facts, options.seed, time.monotonic() - begin, report)
     write_json(driver.out / "judge.json", report)

@@ -100,7 +100,7 @@ def lab_up(fast: bool = False, keep: bool = False) -> None:
 
 
 def lab_down() -> None:
-    subprocess.run(["lab/down"], cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
+    subprocess.run(["lab/down", "farm"], cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
 
 
 def broken(scenario: Scenario, seed: int, error: Exception) -> dict[str, Any]:

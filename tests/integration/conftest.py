@@ -130,6 +130,6 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         if mine:
-            made.run("lab/down", timeout=120)
+            made.run("lab/down", "farm", timeout=120)
         if second_lab.inside():
             second_lab.leave()

@@ -268,16 +268,6 @@ def test_a_removal_refuses_over_a_hold_with_the_healer_stopped_first_and_started
     assert place.log[0] == ("stop" if ran else "list-units")
 
 
-PLAY_HOSTS = re.compile(r"play #\d+ \([^\n]*\): ([^\t\n]+)\t.*?hosts \(\d+\):\n((?:      \S+\n?)*)", re.DOTALL)
-
-
-def hosts_of(place: Place, playbook: str, **extra: Any) -> dict[str, set[str]]:
-    """By play of a playbook: the hosts that it goes over."""
-    done = place.play(playbook, "--list-hosts", **extra)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {name.strip(): set(hosts.split()) for name, hosts in PLAY_HOSTS.findall(done.stdout)}
-
-
 def retire(place: Place) -> None:
     """A machine `old` that has left its layer and is still in the inventory."""
     (place.folder / "farm/old.yml").write_text("retired: {hosts: {old: }}\n")
@@ -285,9 +275,6 @@ def retire(place: Place) -> None:
 
 def test_a_removal_goes_over_machines_that_have_left_their_layer(place: Place) -> None:
     retire(place)
-    plays = hosts_of(place, "selfheal.cluster.remove")
-    assert plays["Look for held nodes"] == {"ei1", "ei2", "old"}
-    assert plays["Remove what is or ever was on nodes and balancers"] == {"ei1", "ei2", "old"}
     (place.folder / "state/holds").mkdir(parents=True)
     (place.folder / "state/holds/ei.json").write_text("{}")
     done = place.play("selfheal.cluster.remove")
@@ -304,7 +291,8 @@ def test_the_key_is_taken_from_who_is_no_node_any_more(
     retire(place)
     del place.values["healer_targets"]
     last = yaml.safe_load((ROOT / "playbooks/healer.yml").read_text())[-1]
-    known = {"healer_targets": targets} if targets else {"other": 1}
+    machines = ["ei1", "ei2", "old"]
+    known = {"healer_targets": targets, "healer_machines": machines} if targets else {"healer_machines": machines}
     before = {"hosts": "monitor", "gather_facts": False, "tasks": [{"ansible.builtin.set_fact": known}]}
     done = place.play(yaml.safe_dump([before, last]), healer_remote_user="nobody-of-this-name")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,31 @@ def test_cut_and_join_freeze_and_thaw(small_lab: SmallLab) -> None:
     action("thaw")
     assert not lab.frozen(node)
     assert boot_id(small_lab, node)
+
+
+def test_power_goes_without_a_word_and_comes_back_as_another_boot(small_lab: SmallLab) -> None:
+    lab, before = small_lab.lab, boot_id(small_lab, "one")
+    act = [sys.executable, "-m", "lab.machines"]
+    small_lab.run([*act, "off", "one"])
+    assert lab.pid("one") is None and small_lab.ssh("one", "true", check=False) == ""
+    small_lab.run([*act, "off", "one"])
+    small_lab.run([*act, "on", "one"])
+    assert wait_until(lambda: boot_id(small_lab, "one") not in ("", before), 20)
+    now = lab.pid("one")
+    small_lab.run([*act, "on", "one"])
+    assert lab.pid("one") == now, "one that has power is left alone"
+
+
+def test_a_part_is_removed_without_the_other_one(small_lab: SmallLab) -> None:
+    other = {"third": {**SMALL_SPEC["machines"]["one"], "address": "10.213.77.203"}}
+    assert small_lab.up({**SMALL_SPEC, "part": "aside", "machines": other})["made"] == ["third"]
+    before = boot_id(small_lab, "third")
+    assert small_lab.up()["changed"] is False
+    small_lab.run([sys.executable, "-m", "lab.build", "down-part", "farm"])
+    assert small_lab.lab.nodes() == ["third"] and boot_id(small_lab, "third") == before
+    assert small_lab.up()["made"] == NODES and boot_id(small_lab, "third") == before
+    small_lab.run([sys.executable, "-m", "lab.build", "down-part", "aside"])
+    assert small_lab.lab.nodes() == NODES
 
 
 def test_a_killed_lxc_is_found_by_prefix(small_lab: SmallLab) -> None:

@@ -138,6 +138,35 @@ def test_pods_on_a_node_that_is_not_ready_cannot_be_told_to_go_and_get_nothing()
     assert any("cannot be told to go" in text for text in state["problems"])
 
 
+GONE = {"monitor": {**OK, "left": ["ei/a"], "refused": {}, "ready": False, "at": NOW + 2}}
+
+
+def test_a_machine_that_is_gone_is_asked_nothing_and_its_power_switched_from_the_monitor() -> None:
+    state = play(machine("power"), "shift", API)
+    assert acting(state) == {"drain": ["monitor"]}, "nobody waits for evidence of a machine that is gone"
+    state = play(state, "drain", GONE)
+    assert acting(state) == {"restart": ["monitor"]}
+    state = play(state, "restart", {"monitor": {**OK, "phases": ["off", "on"], "boot_id_before": "b1"}})
+    assert state["said"] == "kw1 got its power anew"
+    assert (acting(state), state["restart"]["boot_id_before"]) == ({"verify": ["monitor"]}, "b1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ({**refused("not_silent"), "touched": False}, ""),
+        ({**refused("human_hold"), "touched": False}, ""),
+        ({**failed("no power, and somebody may have switched it off"), "touched": False}, "left_out"),
+        ({**failed("still off"), "touched": True}, "left_out"),
+        (LOST, "left_out"),
+    ],
+)
+def test_power_that_was_not_switched(answer: dict[str, Any], outcome: str) -> None:
+    state = play(play(play(machine("power"), "shift", API), "drain", GONE), "restart", {"monitor": answer})
+    assert state["outcome"] == outcome
+    assert acting(state) == ({"release": ["monitor"]} if outcome else {"undo": ["monitor"]})
+
+
 @pytest.mark.parametrize("answer", [refused("not_well"), LOST, failed()])
 def test_what_is_not_proven_stays_held(answer: dict[str, Any]) -> None:
     """Invariant 10."""

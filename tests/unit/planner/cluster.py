@@ -21,20 +21,25 @@ WORKERS = {
     "selfheal_strategy": "kubernetes_node", "selfheal_mode": "act", "selfheal_service": "kubelet.service",
     "selfheal_reboot": True,
 }  # fmt: skip
+POWER = {"agent": "/usr/sbin/fence_ipmilan"}
 HOSTVARS: dict[str, dict[str, Any]] = {"monitor": {}, "shop": APPS, "kw1": WORKERS, "kw2": WORKERS}
 GOOD = view(SETTLED, [pod("a", 2), pod("b", 2)], available=2)
 
 
 def machine(name: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "ready": True, "cordoned": False, "human_cordon": False, "hold": None, "pods": ["ei/a"],
-            "refusals": [], **changes}  # fmt: skip
+    return {"name": name, "ready": True, "ready_status": "True", "cordoned": False, "human_cordon": False,
+            "hold": None, "pods": ["ei/a"], "refusals": [], **changes}  # fmt: skip
+
+
+DEAD = machine("kw1", ready=False, ready_status="Unknown", refusals=[{"reason": "no_place", "detail": "d"}])
 
 
 def world(
     node: str | None = "shop", workload: Any = GOOD, ill: str = "service", kw1: Any = None, kw2: Any = None, **more: Any
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], float]:
     """The input of the planner: a workload and two workers, one of them ill."""
-    policies = {layer: effective(layer, HOSTVARS, GROUPS) for layer in ("apps", "workers")}
+    powered = {name: {**WORKERS, "selfheal_power": POWER} for name in ("kw1", "kw2")} if more.pop("power", True) else {}
+    policies = {layer: effective(layer, {**HOSTVARS, **powered}, GROUPS) for layer in ("apps", "workers")}
     seen, past = farm.snapshot(), farm.history()
     target = node or "shop"
     seen.update(node=node, reason=more.pop("reason", ""), layers={"apps": ["shop"], "workers": ["kw1", "kw2"]})
@@ -59,6 +64,9 @@ def attempt(rung: str, number: int = 1, outcome: str = "left_out", **more: Any) 
 
 
 OPEN = [{"id": "i1", "node": "shop", "layer": "apps", "state": "open", "outcome": None, "approved": 0}]
+OF_KW1 = {"node": "kw1", "layer": "workers"}
+POWERED = {"incidents": [{**OPEN[0], **OF_KW1}], "attempts": [attempt("power", **OF_KW1)]}
+GONE = {"node": "kw1", "kw1": DEAD, "ill": "connectivity"}
 
 
 LOOPING = view(SETTLED, [pod("n", 2, containers=[LOOP])])
@@ -87,6 +95,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "no_place", "detail": "d"}])}, "no_place", "d"),
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "bare_pod", "detail": "d"}])}, "no_place", "d"),
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "budget", "detail": "d"}])}, "budget", "d"),
+    ({**GONE, "power": False}, "wrong_kind", "look at its network and power"),
+    ({**GONE, "history": POWERED}, "attempts_exhausted", "never twice"),
     ({"node": "kw1", "cluster": SILENT}, "api_unreachable", "gives no answer"),
     ({"node": "kw1", "kw1": {"error": "no node kw1", "reason": "not_found"}}, "no_workload", "no node kw1"),
 ]  # fmt: skip

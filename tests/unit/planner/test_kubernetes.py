@@ -15,13 +15,16 @@ from tests.unit.kubernetes.objects import pod
 from tests.unit.kubernetes.test_rungs import FAILED, LOOP, PULL, SETTLED, view
 from tests.unit.planner.cluster import (
     APPS,
+    DEAD,
     GOOD,
     GROUPS,
     HOSTVARS,
     LOOPING,
+    OF_KW1,
     OPEN,
     REFUSED,
     TIGHT,
+    WORKERS,
     attempt,
     machine,
     world,
@@ -109,6 +112,38 @@ def test_a_node_that_is_not_ready_carries_nothing_that_could_be_lost(given: dict
     assert reasons(decide(node="kw1", **given)) == []
 
 
+def test_a_machine_that_is_gone_gets_its_power_anew() -> None:
+    found = decide(node="kw1", kw1=DEAD, ill="connectivity")
+    assert found["admitted"], found["refusals"]
+    assert (found["restart"]["kind"], found["ends"]) == ("power", "healed")
+    assert "restart: take the power of kw1 away and give it back" in found["would"]
+    assert "take the power of kw1 away and give it back" in found["summary"]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"kw1": machine("kw1"), "ill": "connectivity"}, "the API server hears it: only Nagios' way to it is cut"),
+        ({"kw1": {**DEAD, "ready_status": "False"}, "ill": "connectivity"}, "its kubelet speaks"),
+        ({"kw1": DEAD, "ill": "service"}, "Nagios reaches it: its kubelet is what is ill"),
+    ],
+)
+def test_a_machine_that_one_of_two_still_reaches_keeps_its_power(given: dict[str, Any], why: str) -> None:
+    assert decide(node="kw1", **given)["restart"]["kind"] != "power", why
+
+
+def test_a_heal_that_died_while_power_was_switched_is_rolled_forward() -> None:
+    """The module knows what was given, so nobody has to look first, as after a reboot."""
+    held = {"incident": "i1", "epoch": 1, "phase": "restart", "reason": "", "remaining_seconds": 9, "expired": False}
+    past = {
+        "incidents": [{**OPEN[0], **OF_KW1}],
+        "attempts": [attempt("power", outcome=None, phase="restart", **OF_KW1)],
+    }
+    found = decide(node="kw1", kw1={**DEAD, "cordoned": True, "hold": held}, ill="connectivity", history=past)
+    assert found["admitted"], found["refusals"]
+    assert (found["restart"]["kind"], found["resume"]["since_epoch"]) == ("power", 1)
+
+
 def test_a_node_that_we_hold_ourselves_comes_back_whatever_a_drain_would_meet() -> None:
     held = {"incident": "i1", "epoch": 1, "phase": "evidence", "reason": "", "remaining_seconds": 9, "expired": False}
     past = {"incidents": [{**OPEN[0], "node": "kw1", "layer": "workers"}],
@@ -129,6 +164,25 @@ def test_a_node_that_we_hold_ourselves_comes_back_whatever_a_drain_would_meet() 
 def test_a_policy_that_cannot_be_used(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(SelfhealError, match=words):
         effective("apps", {**HOSTVARS, "shop": {**APPS, **changes}}, GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "words"),
+    [
+        ("apps", {"agent": "/usr/sbin/fence_ipmilan"}, "for the machines of a cluster"),
+        ("workers", "fence_ipmilan", "a fence agent, such as"),
+        ("workers", {"folder": "/etc"}, "agent is missing"),
+        ("workers", {"agent": "fence_ipmilan"}, "an absolute path"),
+        ("workers", {"agent": "/x", "when_of": True}, "Did you mean when_off"),
+        ("workers", {"agent": "/x", "when_off": "yes"}, "true, false"),
+    ],
+)
+def test_power_that_cannot_be_used(layer: str, given: Any, words: str) -> None:
+    values = {
+        name: {**own, "selfheal_power": given} for name, own in (("shop", APPS), ("kw1", WORKERS), ("kw2", WORKERS))
+    }
+    with pytest.raises(SelfhealError, match=words):
+        effective(layer, {**HOSTVARS, **values}, GROUPS)
 
 
 def test_the_names_in_the_cluster() -> None:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""May the power of this node be taken away? Its hold and its silence are read from the API server at that moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from ._errors import SelfhealError
+from ._kubernetes import Api
+from ._kubernetes_change import change
+from ._kubernetes_hold import EPOCH, note_changes, notes_of, read_hold, refuse
+from ._kubernetes_node import node
+
+#: Ours, on the Node: the incident and the epoch for which power was taken away last, and the boot that it ended.
+POWERED = "selfheal.cluster/powered"
+SILENT = "Unknown"
+
+
+class Right:
+    """The right of one incident, under one epoch, to take one node's power away."""
+
+    def __init__(
+        self, api: Api, name: str, incident: str, epoch: int, since: int = 0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.api, self.name, self.incident, self.epoch, self.clock = api, name, incident, epoch, clock
+        self.since = since or epoch
+        self.boot_id = ""
+
+    def look(self, mark: bool) -> bool:
+        """True where it may be done, and with ``mark`` is written down as given; False where it was given already.
+
+        :class:`SelfhealError` where it may not: another hold, a younger epoch, or a kubelet that speaks.
+        """
+        fresh = True
+
+        def make(item: dict[str, Any]) -> list[dict[str, Any]]:
+            nonlocal fresh
+            now = self.clock()
+            refuse(f"Node {self.name}", item, self.incident, self.epoch, now)
+            hold = read_hold(notes_of(item), now)
+            if hold is None or hold["incident"] != self.incident or hold["expired"]:
+                raise SelfhealError("not_held", f"Node {self.name} is not under the hold of {self.incident}.")
+            words = notes_of(item).get(POWERED, "").split()
+            fresh = not (
+                len(words) == 3 and words[0] == self.incident and words[1].isdecimal() and int(words[1]) >= self.since
+            )
+            seen = node(item, now)
+            self.boot_id = seen["boot_id"] if fresh else words[2]
+            if not fresh:
+                return []
+            if seen["ready_status"] != SILENT:
+                raise SelfhealError(
+                    "not_silent",
+                    f"Node {self.name} says of itself that it is {'Ready' if seen['ready'] else 'not Ready'}: "
+                    "its power is not taken away.",
+                )
+            return note_changes(
+                item, {EPOCH: str(self.epoch), POWERED: f"{self.incident} {self.epoch} {seen['boot_id'] or '-'}"}
+            )
+
+        change(self.api, self.path, make, check_mode=not mark)
+        return fresh
+
+    @property
+    def path(self) -> str:
+        """Of the node."""
+        return f"/api/v1/nodes/{quote(self.name, safe='')}"

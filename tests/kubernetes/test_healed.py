@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""The farm and the cluster as one: Nagios sees what Kubernetes does not heal, and the healer heals it by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import owner
+from lab.demo.nagios import Nagios
+from lab.kubernetes import names
+from lab.kubernetes.cluster import Kubectl, cluster_of
+from lab.machines import Lab
+from tests.campaign.scenario_monitor import Monitor
+from tests.kubernetes.harness import ROOT, Load, wait_for
+
+pytestmark = [pytest.mark.lab, pytest.mark.machines, pytest.mark.timeout(900)]
+WORKERS = ("kw1", "kw2")
+SHOP = "eik"
+DEPLOYMENT = "deployment/ei-deployment"
+NAMESPACE = "ei"
+EVIDENCE = """import sys, tarfile
+for path in sys.argv[1:]:
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            if entry.isreg():
+                print("=== " + entry.name)
+                print(archive.extractfile(entry).read().decode("utf-8", "replace"))
+"""
+
+
+@dataclass
+class Joined:
+    """Farm and cluster with one healer."""
+
+    lab: Lab
+    tool: Kubectl
+    monitor: Monitor
+    nagios: Nagios
+
+    def kubectl(self, *words: str, **more: Any) -> str:
+        return self.tool.run("-n", NAMESPACE, *words, **more).stdout
+
+    def deployment(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.tool.get("-n", NAMESPACE, DEPLOYMENT)
+        return found
+
+    def ready(self, node: str) -> bool:
+        return node in self.tool.ready_nodes()
+
+    def address(self, node: str) -> str:
+        return cluster_of(self.lab).addresses[node]
+
+    def scale(self, count: int) -> None:
+        """So many pods; the autoscaler's least, so that it does not take them away again."""
+        self.kubectl("patch", "hpa", "ei-hpa", "--type=merge", "-p", json.dumps({"spec": {"minReplicas": count}}))
+        wait_for(lambda: int(self.deployment()["status"].get("readyReplicas") or 0) == count, 90)
+
+    def ended(self, node: str, since: float, seconds: float = 240) -> dict[str, Any]:
+        """The incident of this node that was opened since then, once it is over."""
+
+        def over() -> Any:
+            mine = [row for row in self.monitor.incidents() or [] if row.get("node") == node and row.get("outcome")]
+            last = [row for row in mine if float(row.get("opened_at") or 0) >= since - 1]
+            return last[-1] if last and not self.monitor.live() else None
+
+        return dict(wait_for(over, seconds, pause=1.0))
+
+    def show(self, incident: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.monitor.selfheal("show", incident)
+        return found
+
+    def evidence(self, incident: str) -> str:
+        """All that was kept of an incident, as text."""
+        script = f'python3 -c "$1" $(find /var/lib/selfheal/evidence -path "*{incident}*" -type f)'
+        return self.monitor.says(script, EVIDENCE) or ""
+
+    def well(self) -> bool:
+        return self.nagios.all_well((SHOP, *WORKERS))
+
+
+def play(lab: Lab, **changes: Any) -> None:
+    """A roll-out by a human's hands, which nobody waits for."""
+    given = {
+        "ei_kubernetes_kubeconfig": str(lab.state / "kubernetes/admin.conf"),
+        "ei_kubernetes_tls_certificate": str(lab.state / "kubernetes/ei.crt"),
+        "ei_kubernetes_tls_key": str(lab.state / "kubernetes/ei.key"),
+        "ei_kubernetes_wait": False, "ei_kubernetes_available_seconds": 15, **changes,
+    }  # fmt: skip
+    done = subprocess.run(
+        [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "localhost,", "-e", f"@{ROOT}/lab/kubernetes/ei.yml",
+         "-e", json.dumps(given), "playbooks/ei.yml"],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "lab/ansible.cfg")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
+    """Farm, healer and cluster; what these tests have made is removed after them."""
+    lab = Lab.from_env()
+    farm_made, cluster_made = owner.to_make(lab), not lab.nodes(names.PART)
+    log = tmp_path_factory.mktemp("joined") / "join.log"
+    env = {**os.environ, **owner.environment(keep=not (farm_made and cluster_made))}
+    try:
+        with log.open("w") as sink:
+            done = subprocess.run(
+                [str(ROOT / "lab/kubernetes/join")], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=sink,
+                stderr=sink, timeout=2700, check=False,
+            )  # fmt: skip
+        assert done.returncode == 0, log.read_text()[-6000:]
+        found = Joined(lab, Kubectl(lab), Monitor(lab), Nagios(lab))
+        wait_for(found.well, 180, pause=1.0)
+        yield found
+    finally:
+        for part, made in (("kubernetes", cluster_made), ("farm", farm_made)):
+            if made:
+                subprocess.run(
+                    [str(ROOT / "lab/down"), part], cwd=ROOT, check=False, stdin=subprocess.DEVNULL, timeout=300
+                )
+
+
+@pytest.fixture
+def calm(joined: Joined) -> Iterator[Joined]:
+    """Everything well before a test, two pods, no hold; and after it."""
+    joined.scale(2)
+    wait_for(joined.well, 180, pause=1.0)
+    yield joined
+    for worker in WORKERS:
+        joined.lab.power_on(worker)
+        joined.tool.run("uncordon", worker, check=False)
+    play(joined.lab)
+    wait_for(joined.well, 240, pause=1.0)
+
+
+def unheld(found: dict[str, Any]) -> bool:
+    return not [key for key in found["metadata"].get("annotations") or {} if key == "selfheal.cluster/hold"]
+
+
+def test_a_bad_roll_out_is_seen_its_evidence_kept_and_rolled_back(calm: Joined, tmp_path: Path) -> None:
+    definition = tmp_path / "simple.xml"
+    definition.write_text("<api>broken")
+    with Load(calm.address("kw2"), 30010, seconds=300) as load:
+        since = time.time()
+        play(calm.lab, ei_kubernetes_api_files=[str(definition)])
+        ended = calm.ended(SHOP, since)
+        assert ended["outcome"] == "healed", calm.show(ended["incident"])
+    assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}"
+    kept = calm.evidence(ended["incident"])
+    assert "cannot start" in kept and "simple.xml" in kept, "the log of the container that ended before"
+    assert unheld(calm.deployment())
+    wait_for(lambda: "Complete" in json.dumps(calm.deployment()["status"]["conditions"]) or calm.well(), 60)
+
+
+def test_an_image_that_nobody_has_is_rolled_back(calm: Joined) -> None:
+    since = time.time()
+    play(calm.lab, ei_kubernetes_image="registry.lab.invalid/ei:bad")
+    ended = calm.ended(SHOP, since)
+    assert ended["outcome"] == "healed", calm.show(ended["incident"])
+    (container,) = calm.deployment()["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == names.EI_IMAGE
+    assert unheld(calm.deployment())
+
+
+def test_a_pod_that_finds_no_node_is_evidenced_and_a_human_called(calm: Joined) -> None:
+    since = time.time()
+    calm.kubectl(
+        "patch", "hpa", "ei-hpa", "--type=merge", "-p", json.dumps({"spec": {"minReplicas": 6, "maxReplicas": 6}})
+    )
+    calm.kubectl("set", "resources", DEPLOYMENT, "-c", "integrator", "--requests=cpu=450m", "--limits=cpu=500m")
+    ended = calm.ended(SHOP, since)
+    assert ended["outcome"] in ("left_out", "healed"), calm.show(ended["incident"])
+    assert "FailedScheduling" in calm.evidence(ended["incident"])
+
+
+def back(joined: Joined, worker: str) -> bool:
+    found = joined.tool.get("node", worker)
+    return joined.ready(worker) and not found["spec"].get("unschedulable") and unheld(found)
+
+
+def test_a_kubelet_that_stopped_is_started_under_load_without_a_lost_request(calm: Joined) -> None:
+    calm.scale(4)
+    with Load(calm.address("kw2"), 30010, seconds=300) as load:
+        since = time.time()
+        calm.lab.exec("kw1", ["systemctl", "stop", "kubelet"])
+        ended = calm.ended("kw1", since)
+        assert ended["outcome"] == "healed", calm.show(ended["incident"])
+    assert back(calm, "kw1")
+    assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
+
+
+def test_a_worker_that_died_is_served_around_and_brought_back_by_its_power(calm: Joined) -> None:
+    calm.scale(4)
+    with Load(calm.address("kw2"), 30010, seconds=400) as load:
+        since = time.time()
+        calm.lab.power_off("kw1")
+        ended = calm.ended("kw1", since, 300)
+        assert ended["outcome"] == "healed", calm.show(ended["incident"])
+    assert back(calm, "kw1")
+    lost = [it[0] - since for it in load.failed]
+    assert all(it < 30 for it in lost), lost
+    took = float(ended["ended_at"]) - since
+    print(f"worker back after {took:.0f} s; {len(lost)} of {len(load.answers)} requests failed")
+
+
+def test_a_humans_cordon_is_left_alone(calm: Joined) -> None:
+    calm.tool.run("cordon", "kw1")
+    calm.lab.exec("kw1", ["systemctl", "stop", "kubelet"])
+    wait_for(lambda: not calm.ready("kw1"), 60)
+
+    def refused() -> bool:
+        seen = calm.monitor.selfheal("history", "--limit", "50")
+        return "human_hold" in json.dumps(seen) or "was cordoned by somebody" in json.dumps(seen)
+
+    wait_for(refused, 120, pause=2.0)
+    found = calm.tool.get("node", "kw1")
+    assert found["spec"].get("unschedulable") and unheld(found)
+    calm.lab.exec("kw1", ["systemctl", "start", "kubelet"])
+
+
+@pytest.mark.parametrize("unit", ["kube-apiserver"])
+def test_an_api_server_that_goes_in_mid_heal_leaves_nothing_half_done(calm: Joined, unit: str) -> None:
+    calm.scale(4)
+    since = time.time()
+    calm.lab.exec("kw1", ["systemctl", "stop", "kubelet"])
+    held: Callable[[], bool] = lambda: not unheld(calm.tool.get("node", "kw1"))  # noqa: E731
+    wait_for(held, 120, pause=0.2)
+    calm.lab.exec("kcp1", ["systemctl", "stop", unit])
+    time.sleep(12)  # the server is away for so long, whatever the heal does meanwhile
+    calm.lab.exec("kcp1", ["systemctl", "start", unit])
+    wait_for(calm.tool.ready, 60)
+    wait_for(lambda: back(calm, "kw1"), 300, pause=1.0)
+    assert {row["outcome"] for row in calm.monitor.incidents() or [] if float(row["opened_at"]) >= since - 1} <= {
+        "healed", "recovered", "undone",
+    }  # fmt: skip
