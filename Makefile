@@ -4,14 +4,18 @@
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test prove bench lab lab-kubernetes lab-break lab-mend lab-faults lab-down clean-cache clean
+.PHONY: help demo demo-kubernetes test prove bench lab lab-kubernetes lab-break lab-mend lab-faults lab-down clean-cache clean
 
 help: ## say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: ## three illnesses healed in front of you (HAND=1: by a command; KEEP=1 leaves the lab up)
 	@tools/setup demo
 	@KEEP=$(KEEP) HAND=$(HAND) $(PYTHON) -m lab.demo
+
+demo-kubernetes: ## EI on a real Kubernetes: scaled by load, healed where Kubernetes does not heal (KEEP=1 leaves it up)
+	@tools/setup test
+	@KEEP=$(KEEP) $(PYTHON) -m lab.kubernetes.demo
 
 test: ## all tests and gates; TESTS=path runs a part
 	@tools/setup test

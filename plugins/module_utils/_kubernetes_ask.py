@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ._kubernetes import Api, KubernetesError, selector_text
-from ._kubernetes_hold import notes_of, read_hold
+from ._kubernetes_hold import read_hold, told_notes
 from ._kubernetes_node import drain_refusals, evictable, node
 from ._kubernetes_workload import describe
 
@@ -124,7 +124,7 @@ def machine(
     mine = [it for it in pods if (it.get("spec") or {}).get("nodeName") == name and evictable(it)]
     return {
         **node(item, now),
-        "annotations": notes_of(item),
+        "annotations": told_notes(item),
         "pods": sorted(f"{it['metadata'].get('namespace', '')}/{it['metadata']['name']}" for it in mine),
         "refusals": drain_refusals(name, nodes, pods, budgets, now),
     }

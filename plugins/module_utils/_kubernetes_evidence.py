@@ -16,6 +16,7 @@ from urllib.parse import quote
 from ._evidence import clip
 from ._evidence_secrets import redact
 from ._kubernetes import Api, KubernetesError
+from ._kubernetes_hold import told_notes
 
 LINES = 400
 MOST_PODS = 4
@@ -70,8 +71,10 @@ def sources(api: Api, view: Mapping[str, Any], limit: int) -> Iterator[tuple[str
 
 
 def shown(item: Mapping[str, Any]) -> str:
-    """An object for a person: without the bookkeeping of who has set which field."""
+    """An object for a person: without the bookkeeping of who has set which field to what."""
     meta = {key: value for key, value in (item.get("metadata") or {}).items() if key != "managedFields"}
+    if meta.get("annotations"):
+        meta["annotations"] = told_notes(item)
     return json.dumps({**item, "metadata": meta}, indent=1, sort_keys=True)
 
 

@@ -17,12 +17,18 @@ from ._errors import SelfhealError
 
 HOLD = "selfheal.cluster/hold"
 EPOCH = "selfheal.cluster/epoch"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 JSON_PATCH = "application/json-patch+json"
 
 
 def notes_of(item: Mapping[str, Any]) -> dict[str, str]:
     """The annotations of an object."""
     return dict((item.get("metadata") or {}).get("annotations") or {})
+
+
+def told_notes(item: Mapping[str, Any]) -> dict[str, str]:
+    """The annotations that may be told: without the one in which kubectl keeps the whole object, values and all."""
+    return {name: text for name, text in notes_of(item).items() if name != APPLIED}
 
 
 def highest_epoch(notes: Mapping[str, str]) -> int:

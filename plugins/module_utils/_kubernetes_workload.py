@@ -12,6 +12,8 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Optional
 
+from ._kubernetes_hold import told_notes
+
 Object = Mapping[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 #: Put by us on a ReplicaSet once its roll-out was seen available; Kubernetes itself does not remember that.
@@ -337,7 +339,7 @@ def describe(
         "namespace": str(meta.get("namespace", "")),
         "name": name_of(deployment),
         "uid": str(meta.get("uid", "")),
-        "annotations": dict(meta.get("annotations") or {}),
+        "annotations": told_notes(deployment),
         "desired": int(spec.get("replicas") or 0),
         "total": int(status.get("replicas") or 0),
         "updated": int(status.get("updatedReplicas") or 0),

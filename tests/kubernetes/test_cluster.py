@@ -4,34 +4,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lab.kubernetes import names
+from lab.kubernetes.cluster import cluster_of
 from tests.kubernetes.harness import RealCluster, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.machines]
 
 
 def test_three_nodes_are_ready_and_the_control_plane_takes_no_pods(real: RealCluster) -> None:
     seen = {item["metadata"]["name"]: item for item in real.get("nodes")["items"]}
-    assert sorted(seen) == ["kcp1", "kw1", "kw2"]
+    made = cluster_of(real.lab)
+    assert real.nodes() == dict(made.addresses) and len(seen) == 3
     assert {item["status"]["nodeInfo"]["kubeletVersion"] for item in seen.values()} == {f"v{names.KUBERNETES}"}
-    assert [it["effect"] for it in seen["kcp1"]["spec"]["taints"]] == ["NoSchedule"]
+    assert [it["effect"] for it in seen[made.control_plane]["spec"]["taints"]] == ["NoSchedule"]
+    assert sorted([made.control_plane, real.worker(0), real.worker(1)]) == sorted(seen)
     assert len({item["status"]["nodeInfo"]["bootID"] for item in seen.values()}) == 3
 
 
 def test_metrics_of_every_node_are_there(real: RealCluster) -> None:
     def measured() -> set[str]:
         done = real.tool.run("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes", check=False)
-        return {name for name in ("kcp1", "kw1", "kw2") if f'"{name}"' in done.stdout}
+        return {name for name in real.nodes() if f'"{name}"' in done.stdout}
 
-    assert wait_for(lambda: len(measured()) == 3, 60)
+    wait_for(lambda: measured() == set(real.nodes()), 60)
 
 
 def test_the_host_keeps_its_own_sysctls(real: RealCluster) -> None:
     """kubelet sets them, and gets files of its own in their places."""
-    from pathlib import Path
-
-    inside = real.lab.exec("kw1", ["cat", "/proc/sys/kernel/panic"]).stdout.strip()
+    inside = real.lab.exec(real.worker(0), ["cat", "/proc/sys/kernel/panic"]).stdout.strip()
     assert inside == "10"
     assert Path("/proc/sys/kernel/panic").read_text().strip() != "10"

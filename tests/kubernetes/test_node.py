@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: (c) 2026, selfheal.cluster contributors
-"""A node of the cluster: drained under load without a request lost, refused for a reason, and given back."""
+"""A node of the cluster: drained under load without a request lost, refused for a reason, and given back.
+
+In the lab only: on a cluster of somebody else a node that is cordoned and drained is taken from everybody on it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.harness import NAMESPACE, Load, RealCluster, wait_for
+from tests.kubernetes.harness import Load, RealCluster, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.machines]
 HELD = {"kind": "Node", "incident": "i1", "epoch": int(time.time()), "phase": "shift"}
 
 
@@ -33,7 +36,7 @@ def test_a_node_is_drained_rebooted_and_given_back_and_no_request_is_lost(rolled
     ill, other = rolled_out.worker(0), rolled_out.worker(1)
     before = node(rolled_out, ill)
     assert before["ready"] and before["refusals"] == [], before
-    with Load(rolled_out.nodes()[other], 30010, seconds=180) as load:
+    with Load(rolled_out.nodes()[other], rolled_out.ports[0], seconds=180) as load:
         done = rolled_out.module("kubernetes_hold", name=ill, state="drained", drain_timeout=60, **HELD)
         assert done["left"] == [] and done["evicted"], done
         begun = time.monotonic()
@@ -42,7 +45,7 @@ def test_a_node_is_drained_rebooted_and_given_back_and_no_request_is_lost(rolled
         back = time.monotonic() - begun
         freed = rolled_out.module("kubernetes_hold", name=ill, state="free", **{**HELD, "phase": "readmit"})
         assert freed["changed"]
-        time.sleep(3)
+        load.more(60)
     seen = node(rolled_out, ill)
     assert not seen["cordoned"] and seen["hold"] is None
     assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
@@ -79,16 +82,16 @@ def test_a_budget_that_lets_no_pod_go_is_told_and_waited_for(rolled_out: RealClu
     assert "budget" in next(iter(done["refused"].values()))
     assert rolled_out.module("kubernetes_hold", name=ill, state="free", **HELD)["changed"]
     pods = rolled_out.get("pods", "-l", "type=ei")["items"]
-    assert len(pods) == 2 and all(it["metadata"]["namespace"] == NAMESPACE for it in pods)
+    assert len(pods) == 2 and all(it["metadata"]["namespace"] == rolled_out.namespace for it in pods)
 
 
 def test_a_worker_that_dies_is_served_around_and_comes_back(rolled_out: RealCluster) -> None:
     spread(rolled_out)
     ill, other = rolled_out.worker(0), rolled_out.worker(1)
-    with Load(rolled_out.nodes()[other], 30010, seconds=180) as load:
-        time.sleep(1)
+    with Load(rolled_out.nodes()[other], rolled_out.ports[0], seconds=180) as load:
+        load.more()
         killed = time.time()
-        rolled_out.lab._lxc("lxc-stop", ill, "-k", check=False)
+        rolled_out.lab.power_off(ill)
         wait_for(lambda: not node(rolled_out, ill)["ready"], 60)
 
         def serves() -> bool:
@@ -97,10 +100,9 @@ def test_a_worker_that_dies_is_served_around_and_comes_back(rolled_out: RealClus
 
         wait_for(serves, 60)
         whole = time.time() - killed
-        folder = rolled_out.lab.machine_dir(ill)
-        rolled_out.lab._lxc("lxc-start", ill, "-d", "-f", str(folder / "config"), "-o", str(folder / "lxc.log"))
+        rolled_out.lab.power_on(ill)
         wait_for(lambda: node(rolled_out, ill)["ready"], 60)
-        time.sleep(2)
+        load.more(40)
     lost = [it for it in load.failed if it[0] > killed]
     assert whole < 30, f"{whole:.1f} s"
     assert all(it[0] - killed < 20 for it in lost), lost

@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._evidence import unpack
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import choose, well
-from tests.kubernetes.harness import NAMESPACE, Load, RealCluster, ask, wait_for
+from tests.kubernetes.harness import DOCUMENT, Load, RealCluster, wait_for
 
 pytestmark = pytest.mark.lab
 NAME = "ei-deployment"
@@ -20,7 +20,7 @@ HELD = {"incident": "i1", "epoch": int(time.time())}
 
 
 def seen(real: RealCluster) -> dict[str, Any]:
-    found = real.module("kubernetes_workload_info", namespace=NAMESPACE, name=NAME)
+    found = real.module("kubernetes_workload_info", namespace=real.namespace, name=NAME)
     assert not found.get("failed"), found
     return dict(found["workload"])
 
@@ -34,10 +34,20 @@ def troubles(real: RealCluster) -> set[str]:
     return {it["trouble"] for it in seen(real)["pods"] if it["trouble"]}
 
 
+def names(real: RealCluster) -> set[str]:
+    """Its pods, also those that go."""
+    return {it["metadata"]["name"] for it in real.get("pods", "-l", "type=ei")["items"]}
+
+
 def test_a_healthy_one_has_nothing_against_it(rolled_out: RealCluster) -> None:
     found = seen(rolled_out)
     assert (found["available"], found["rollout"]["state"], well(found)) == (1, "complete", "")
     assert found["autoscaler"]["max"] == 6 and found["budgets"][0]["max_unavailable"] == 1
+
+
+@pytest.mark.machines
+def test_what_it_uses_is_read(rolled_out: RealCluster) -> None:
+    """The lab's cluster has metrics; another one may have none, which is named and no illness."""
     wait_for(lambda: not [text for text in seen(rolled_out)["missing"] if text.startswith("metrics")], 60)
 
 
@@ -46,7 +56,7 @@ def test_a_healthy_one_has_nothing_against_it(rolled_out: RealCluster) -> None:
     [
         ({"ei_kubernetes_image": "registry.lab.invalid/ei:bad"}, {"ErrImagePull", "ImagePullBackOff"}, "undo"),
         ({"ei_kubernetes_env": {"EI_API_DIR": "/nowhere"}}, {"CrashLoopBackOff", "Error"}, "undo"),
-        ({"ei_kubernetes_requests": {"cpu": "5"}, "ei_kubernetes_limits": {"cpu": "5"}}, {"Unschedulable"}, "none"),
+        ({"ei_kubernetes_requests": {"cpu": "999"}, "ei_kubernetes_limits": {"cpu": "999"}}, {"Unschedulable"}, "none"),
         ({"ei_kubernetes_tls_certificate": "", "ei_kubernetes_tls_key": "", "ei_kubernetes_tls_secret": "nothing"},
          {""}, "undo"),
     ],
@@ -60,54 +70,54 @@ def test_a_bad_roll_out_is_seen_and_the_rung_is_right(
     else:
         wait_for(lambda: troubles(rolled_out) & trouble, 60)
     assert choose(seen(rolled_out), ())["kind"] == kind
-    assert ask(rolled_out.nodes()["kw1"], 30010)[0] == 200, "what served before still serves"
+    assert DOCUMENT in rolled_out.answer(), "what served before still serves"
 
 
 def test_a_crash_loop_is_evidenced_with_the_log_of_the_container_before_and_rolled_back(
     rolled_out: RealCluster, tmp_path: Path
 ) -> None:
+    mine = {"namespace": rolled_out.namespace, "name": NAME}
     definition = tmp_path / "simple.xml"
     definition.write_text("<api>broken")
     bad(rolled_out, tmp_path, ei_kubernetes_api_files=[str(definition)])
     wait_for(lambda: any(it["restarts"] for it in seen(rolled_out)["pods"]), 60)
-    held = rolled_out.module("kubernetes_hold", kind="Deployment", namespace=NAMESPACE, name=NAME, state="held",
-                             phase="shift", **HELD)  # fmt: skip
+    held = rolled_out.module("kubernetes_hold", kind="Deployment", **mine, state="held", phase="shift", **HELD)
     assert held["changed"], held
-    taken = rolled_out.module("kubernetes_evidence", namespace=NAMESPACE, name=NAME)
+    taken = rolled_out.module("kubernetes_evidence", **mine)
     files = unpack(taken["blob"])
     before = [text for name, text in files.items() if name.endswith("-previous")]
     assert before and "cannot start" in before[0] and "simple.xml" in before[0], taken
     assert "BackOff" in files["events"]
-    refused = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", incident="other",
-                                epoch=HELD["epoch"])  # fmt: skip
+    refused = rolled_out.module("kubernetes_rollout", **mine, act="undo", **{**HELD, "incident": "other"})
     assert refused["reason"] == "human_hold"
-    done = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", **HELD)
+    done = rolled_out.module("kubernetes_rollout", **mine, act="undo", **HELD)
     assert done["changed"] and done["revision"] == 1, done
     wait_for(lambda: well(seen(rolled_out)) == "", 60)
-    again = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="undo", **HELD)
+    again = rolled_out.module("kubernetes_rollout", **mine, act="undo", **HELD)
     assert not again["changed"], "what this incident has given is not given again"
-    freed = rolled_out.module("kubernetes_hold", kind="Deployment", namespace=NAMESPACE, name=NAME, state="free",
-                              phase="readmit", **HELD)  # fmt: skip
+    freed = rolled_out.module("kubernetes_hold", kind="Deployment", **mine, state="free", phase="readmit", **HELD)
     assert freed["changed"]
     template = rolled_out.get("deployment", NAME)["spec"]["template"]["metadata"]
     assert not [key for key in template.get("annotations", {}) if key.startswith("selfheal")], "never the pod template"
 
 
+@pytest.mark.machines
 def test_a_restart_of_the_roll_out_loses_no_request(rolled_out: RealCluster) -> None:
-    with Load(rolled_out.nodes()["kw1"], 30010) as load:
-        time.sleep(1)
-        done = rolled_out.module("kubernetes_rollout", namespace=NAMESPACE, name=NAME, act="restart", **HELD)
+    old = names(rolled_out)
+    with Load(rolled_out.nodes()[rolled_out.worker(0)], rolled_out.ports[0]) as load:
+        load.more()
+        done = rolled_out.module("kubernetes_rollout", namespace=rolled_out.namespace, name=NAME, act="restart", **HELD)
         assert done["changed"], done
-        wait_for(lambda: seen(rolled_out)["rollout"]["state"] == "complete", 60)
-        time.sleep(4)
-    assert load.failed == [] and len(load.answers) > 50
+        wait_for(lambda: seen(rolled_out)["rollout"]["state"] == "complete" and not names(rolled_out) & old, 60)
+        load.more(40)
+    assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
 
 
 def test_a_stuck_pod_goes_by_the_eviction_api_as_its_budget_allows(rolled_out: RealCluster) -> None:
     pod = seen(rolled_out)["pods"][0]["name"]
     rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":0}}')
     wait_for(lambda: rolled_out.get("pdb", "ei-pdb")["status"]["disruptionsAllowed"] == 0, 30)
-    words = {"namespace": NAMESPACE, "name": NAME, "act": "evict", "pods": [pod], **HELD}
+    words: dict[str, Any] = {"namespace": rolled_out.namespace, "name": NAME, "act": "evict", "pods": [pod], **HELD}
     refused = rolled_out.module("kubernetes_rollout", **words)
     assert refused["reason"] == "budget", refused
     rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":1}}')
@@ -126,7 +136,7 @@ def test_an_object_that_was_changed_meanwhile_is_not_changed_on_an_old_look(roll
     )
 
     api = Api(str(rolled_out.kubeconfig))
-    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
+    path = f"/apis/apps/v1/namespaces/{rolled_out.namespace}/deployments/{NAME}"
     old = api.get(path)
     rolled_out.kubectl("annotate", f"deployment/{NAME}", "somebody=else")
     with pytest.raises(KubernetesError) as refused:

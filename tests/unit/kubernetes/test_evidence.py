@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_evidence as evidence
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import KubernetesError
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_ask import machine
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_workload import describe
 from tests.unit.kubernetes.objects import NOW, condition, container, deployment, ended, pod, replica_set
 
@@ -64,3 +65,15 @@ def test_what_does_not_come_in_time_is_named() -> None:
     texts, missing = evidence.take(api, view(), 10, 1000, lambda: next(times))
     assert list(texts) == ["log-loop-integrator-previous"]
     assert "events (no time)" in missing
+
+
+def test_the_whole_object_that_kubectl_keeps_in_an_annotation_is_told_nowhere() -> None:
+    """It has every value that was ever applied, and would be in each decision of the journal."""
+    notes = {"kubectl.kubernetes.io/last-applied-configuration": '{"env": "hunter2"}', "somebody.example/note": "a"}
+    item = deployment()
+    item["metadata"]["annotations"] |= notes
+    seen = describe(item, [replica_set(1, 1)], [], NOW)
+    assert seen["annotations"] == {"deployment.kubernetes.io/revision": "1", "somebody.example/note": "a"}
+    assert "hunter2" not in evidence.shown(item) and "somebody.example/note" in evidence.shown(item)
+    worker = {"metadata": {"name": "kw1", "annotations": notes}, "status": {}, "spec": {}}
+    assert machine("kw1", [worker], [], [], NOW)["annotations"] == {"somebody.example/note": "a"}
