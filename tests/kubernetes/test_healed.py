@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -233,8 +233,7 @@ def test_an_api_server_that_goes_in_mid_heal_leaves_nothing_half_done(calm: Join
     calm.scale(4)
     since = time.time()
     calm.lab.exec("kw1", ["systemctl", "stop", "kubelet"])
-    held: Callable[[], bool] = lambda: not unheld(calm.tool.get("node", "kw1"))  # noqa: E731
-    wait_for(held, 120, pause=0.2)
+    wait_for(lambda: not unheld(calm.tool.get("node", "kw1")), 120, pause=0.2)
     calm.lab.exec("kcp1", ["systemctl", "stop", unit])
     time.sleep(12)  # the server is away for so long, whatever the heal does meanwhile
     calm.lab.exec("kcp1", ["systemctl", "start", unit])
