@@ -168,7 +168,10 @@ def _rung_left(view: View, tried: List[Row], node: str) -> bool:
     rungs = {item.get("rung") for item in tried}
     if view.policy(node).get("kind") == "workload":  # which of them, its pods say when the plan is made
         return bool(LADDER - rungs)
-    return bool(view.policy(node).get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
+    policy = view.policy(node)
+    if policy.get("power") and "power" not in rungs:  # the plan says whether the machine is gone
+        return True
+    return bool(policy.get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
 
 
 def _busy(

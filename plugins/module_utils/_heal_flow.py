@@ -139,6 +139,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["since_epoch"] = int((plan.get("resume") or {}).get("since_epoch") or state["epoch"])
     state["restarted_before"] = bool(plan.get("unproven"))
     state["restart_kind"] = str(rung.get("kind") or "service")
+    state["give_back"] = bool(rung.get("give_back"))
     state["pods"], state["revision"] = rung.get("pods") or [], int(rung.get("revision") or 0)
     state["relief"], state["partitions"] = rung.get("relief") or [], rung.get("partitions") or []
     # A dead keepalived is started besides, or alone; then the service is left running.
@@ -185,6 +186,11 @@ def _may_restart(state: State, seen: Mapping[str, Results], now: float) -> None:
         stop = str(result["stop"])
     elif result.get("held") is False:
         stop = "the lease is not held any more"
+    if stop and state["restart_kind"] == "power" and state["restarted_before"]:
+        # A run before this one may have taken the power. To give it back is no new heal, and nothing stops it.
+        state["give_back"] = True
+        problem(state, "power is only given back: " + stop)
+        return
     if stop:
         back: List[str] = list(state["done"]["shift"])
         fresh = step_of(state)

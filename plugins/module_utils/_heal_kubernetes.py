@@ -130,6 +130,8 @@ def _done(state: State, result: Mapping[str, Any]) -> str:
         return "{} of {} was taken away".format(", ".join(result.get("evicted") or ["no pod"]), state["node"])
     if kind == "rollout":
         return "the roll-out of {} was restarted".format(state["node"])
+    if kind == "power" and not result.get("phases"):
+        return "{} has power; it was not taken by this run".format(state["node"])
     if kind == "power":
         return "{} got its power anew".format(state["node"])
     return "{} was {}".format(state["node"], "rebooted" if kind == "reboot" else "restarted")

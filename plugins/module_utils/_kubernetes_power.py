@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -21,19 +21,31 @@ SILENT = "Unknown"
 
 
 class Right:
-    """The right of one incident, under one epoch, to take one node's power away."""
+    """The right of one incident, under one epoch, to take one node's power away.
+
+    ``silent``: for so many seconds nothing may have been heard of its kubelet. ``forbidden``: machine ids of the
+    controller, the journal and Nagios (invariant 13).
+    """
 
     def __init__(
-        self, api: Api, name: str, incident: str, epoch: int, since: int = 0, clock: Callable[[], float] = time.time
+        self,
+        api: Api,
+        name: str,
+        incident: str,
+        epoch: int,
+        silent: float = 0.0,
+        forbidden: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.api, self.name, self.incident, self.epoch, self.clock = api, name, incident, epoch, clock
-        self.since = since or epoch
+        self.silent, self.forbidden = silent, frozenset(forbidden) - {""}
         self.boot_id = ""
 
     def look(self, mark: bool) -> bool:
         """True where it may be done, and with ``mark`` is written down as given; False where it was given already.
 
-        :class:`SelfhealError` where it may not: another hold, a younger epoch, or a kubelet that speaks.
+        :class:`SelfhealError` where it may not: another hold, a younger epoch, or a kubelet that speaks. What this
+        incident was given once it is not given again, whatever became of it: then power is only given back.
         """
         fresh = True
 
@@ -44,26 +56,37 @@ class Right:
             hold = read_hold(notes_of(item), now)
             if hold is None or hold["incident"] != self.incident or hold["expired"]:
                 raise SelfhealError("not_held", f"Node {self.name} is not under the hold of {self.incident}.")
-            words = notes_of(item).get(POWERED, "").split()
-            fresh = not (
-                len(words) == 3 and words[0] == self.incident and words[1].isdecimal() and int(words[1]) >= self.since
-            )
             seen = node(item, now)
+            words = notes_of(item).get(POWERED, "").split()
+            fresh = not (len(words) == 3 and words[0] == self.incident)
             self.boot_id = seen["boot_id"] if fresh else words[2]
             if not fresh:
                 return []
-            if seen["ready_status"] != SILENT:
-                raise SelfhealError(
-                    "not_silent",
-                    f"Node {self.name} says of itself that it is {'Ready' if seen['ready'] else 'not Ready'}: "
-                    "its power is not taken away.",
-                )
+            self._judge(seen)
             return note_changes(
                 item, {EPOCH: str(self.epoch), POWERED: f"{self.incident} {self.epoch} {seen['boot_id'] or '-'}"}
             )
 
         change(self.api, self.path, make, check_mode=not mark)
         return fresh
+
+    def _judge(self, seen: Mapping[str, Any]) -> None:
+        if seen["machine_id"] in self.forbidden:
+            raise SelfhealError(
+                "own_host", f"Node {self.name} is the machine of the controller, the journal or Nagios."
+            )
+        if not seen["cordoned"] or seen["human_cordon"]:
+            raise SelfhealError("not_held", f"Node {self.name} is not cordoned by us any more: somebody gave it back.")
+        if seen["ready_status"] != SILENT:
+            word = "Ready" if seen["ready"] else "not Ready"
+            raise SelfhealError(
+                "not_silent", f"Node {self.name} says of itself that it is {word}: its power is not taken away."
+            )
+        if seen["since_seconds"] is None or seen["since_seconds"] < self.silent:
+            raise SelfhealError(
+                "not_silent",
+                f"Node {self.name} is silent for {seen['since_seconds']} of {self.silent:.0f} s: it may be booting.",
+            )
 
     @property
     def path(self) -> str:

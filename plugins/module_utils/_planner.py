@@ -140,6 +140,8 @@ def _judge(
         closes=sorted(case.returned - case.own_incidents),
         notes=list(case.notes),
     )
+    if restart["kind"] == _planner_kubernetes.POWER:  # a machine has to boot before it can be proven
+        result["deadlines"]["verify"] += int(-(-case.policy["power"]["boot_seconds"] // 1))
     result["would"] = _would(case, result)
     return _finish(result, case.refusals)
 
@@ -206,6 +208,8 @@ def _give_back(case: Case, phases: Tuple[str, ...], restart: Dict[str, Any]) -> 
     for item in lifted:
         case.notes.append("not restarted, only given back: %s" % item["detail"])
     case.refusals[:] = held_back
+    if _planner_kubernetes.switching(case):
+        return PHASES, _planner_kubernetes.power_back(case)
     return RETURN_ONLY, {"kind": "none", "service": restart.get("service", "")}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_rungs as rungs
-from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names
+from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
     AFTER_RESTART,
     PHASES,
@@ -22,6 +22,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import
 #: Answers of the API server that say that the thing is not there; all others say that nobody knows.
 _ABSENT = ("not_found",)
 POWER = "power"
+#: Of the condition Ready: nothing was heard of the kubelet for the grace period of the controller manager.
+SILENT = "Unknown"
 HOW = {
     POWER: "take the power of %s away and give it back",
     rungs.EVICT: "take %s away by the eviction API",
@@ -137,7 +139,8 @@ def _budgets(case: Case, seen: Mapping[str, Any], pods: List[str]) -> None:
 def words(restart: Mapping[str, Any]) -> str:
     """What is done, for people."""
     if restart["kind"] == POWER:
-        return HOW[POWER] % str(restart["machine"])
+        how = "give the power of %s back, if it was taken" if restart["give_back"] else HOW[POWER]
+        return how % str(restart["machine"])
     if restart["kind"] == rungs.UNDO:
         return HOW[rungs.UNDO] % (restart["revision"], restart["service"])
     return HOW[restart["kind"]] % (names(restart["pods"]) if restart["kind"] == rungs.EVICT else restart["service"])
@@ -176,14 +179,24 @@ def machine(case: Case) -> Dict[str, Any]:
 
 
 def power(case: Case) -> Dict[str, Any]:
-    """The rung of a machine that is gone: Nagios cannot reach it, and its kubelet is silent for the API server.
+    """The rung of a machine that is gone: its host is down for Nagios, and its kubelet silent for the API server.
 
-    Two places have to say so. Empty where it is not gone, or the policy has no agent.
+    Two places have to say so, for as long as the policy wants. Empty where it is not gone, or the policy has no agent.
     """
-    seen = ((case.snapshot.get("kubernetes") or {}).get("nodes") or {}).get(case.node) or {}
-    gone = case.verdict.get("verdict") == "faulty" and case.verdict.get("kind") == "connectivity"
-    if not case.policy.get("power") or not gone or seen.get("ready_status") != "Unknown":
+    nodes = (case.snapshot.get("kubernetes") or {}).get("nodes") or {}
+    seen, policy = nodes.get(case.node) or {}, case.policy.get("power")
+    faulty = case.verdict.get("verdict") == "faulty" and case.verdict.get("kind") == "connectivity"
+    down = ((case.snapshot.get("hosts") or {}).get(case.node) or {}).get("status") == "down"
+    if not policy or not faulty or not down or seen.get("ready_status") != SILENT:
         return {}
+    if not any((nodes.get(node) or {}).get("ready") for node in case.policy["nodes"] if node != case.node):
+        case.refuse("last_member", "no other node of layer %s is Ready: the cause is probably not in %s"
+                    % (case.layer, case.node))  # fmt: skip
+    since = seen.get("since_seconds")
+    if not switching(case) and (since is None or since < policy["silent_seconds"]):
+        what = "the kubelet of %s is silent for %s, and its power is taken after %s: it may be booting"
+        told = "an unknown time" if since is None else seconds(since)
+        case.refuse("wrong_kind", what % (case.node, told, seconds(policy["silent_seconds"])))
     own = case.incident["id"] if case.incident else None
     tried = [
         item
@@ -193,4 +206,15 @@ def power(case: Case) -> Dict[str, Any]:
     if any(item.get("outcome") in ("failed", "left_out") or item.get("phase") in AFTER_RESTART for item in tried):
         what = "%s got its power anew in incident %s already; never twice"
         case.refuse("attempts_exhausted", what % (case.node, own))
-    return {"kind": POWER, "service": "", "machine": case.node}
+    return {"kind": POWER, "service": "", "machine": case.node, "give_back": False}
+
+
+def switching(case: Case) -> bool:
+    """Whether the heal that is gone on with died while power was switched: the machine may be without it."""
+    resume = case.resume or {}
+    return resume.get("rung") == POWER and resume.get("phase") == "restart"
+
+
+def power_back(case: Case) -> Dict[str, Any]:
+    """What was taken is given back, and nothing more: that is no new heal, whatever stands in the way of one."""
+    return {"kind": POWER, "service": "", "machine": case.node, "give_back": True}

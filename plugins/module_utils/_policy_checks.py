@@ -265,8 +265,10 @@ def _relief(layer: str, name: str, value: Any) -> List[Dict[str, Any]]:
 
 
 def _power(layer: str, name: str, value: Any) -> Dict[str, Any]:
-    keys = ("agent", "folder", "when_off")
-    allowed = "a fence agent, such as {agent: /usr/sbin/fence_ipmilan, folder: /etc/selfheal/power, when_off: false}"
+    keys = ("agent", "folder", "when_off", "silent_seconds", "boot_seconds")
+    allowed = (
+        "a fence agent, such as {agent: /usr/sbin/fence_ipmilan, folder: /etc/selfheal/power, silent_seconds: 300}"
+    )
     if not isinstance(value, Mapping):
         raise wrong(layer, name, value, allowed)
     if not value:
@@ -285,6 +287,10 @@ def _power(layer: str, name: str, value: Any) -> Dict[str, Any]:
         "agent": _path(layer, name + ".agent", value["agent"]),
         "folder": _path(layer, name + ".folder", value.get("folder") or "/etc/selfheal/power"),
         "when_off": _flag(layer, name + ".when_off", value.get("when_off", False)),
+        "silent_seconds": number(
+            layer, name + ".silent_seconds", value.get("silent_seconds", 300), 0, HUGE, False, value
+        ),
+        "boot_seconds": number(layer, name + ".boot_seconds", value.get("boot_seconds", 300), 1, 3600, False, value),
     }
 
 

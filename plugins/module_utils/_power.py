@@ -23,9 +23,18 @@ from ._errors import SelfhealError
 ON, OFF = 0, 2
 #: So many looks in a row have to say that it is off: one may be of a switch in between.
 OFF_LOOKS = 2
-_SECRET = re.compile(r"pass|secret|token|key", re.IGNORECASE)
+#: Options whose values may be told. All others are cut out of what an agent says: each has its own names for secrets.
+SHOWN = frozenset({
+    "ip", "ipaddr", "ipport", "plug", "port", "username", "login", "lanplus", "cipher", "method", "privlvl", "ssl",
+    "ssl_insecure", "timeout", "power_timeout", "login_timeout", "shell_timeout", "power_wait", "retry_on",
+})  # fmt: skip
+#: What two machines cannot have in common.
+PLACE = ("ip", "ipaddr", "ipport", "plug", "port")
 _OPTION = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _PAUSE = 0.5
+#: One call of an agent: a session over the network, and what the agent itself waits for.
+_LEAST_SECONDS, _MOST_SECONDS = 5.0, 20.0
+_LOOKS_PER_ACT = 8
 _MOST_BYTES = 65536
 
 
@@ -66,10 +75,21 @@ def parse_options(path: str, text: str) -> dict[str, str]:
         key, equals, value = line.partition("=")
         if not equals or not _OPTION.match(key) or key in options:
             raise PowerError(f"{path}: line {number} is no key=value, or has a key that was there before.", False)
-        if key in ("action", "option"):
-            raise PowerError(f"{path}: line {number} says what to do; that is said by the heal alone.", False)
+        if key in ("action", "option", "delay", "verbose", "debug"):
+            raise PowerError(f"{path}: line {number} says what to do, or when; that is said by the heal alone.", False)
         options[key] = value
     return options
+
+
+def check_place(path: str, options: Mapping[str, str], uid: int) -> None:
+    """Raise where another file of the folder names the same outlet: one of the two would switch the wrong machine."""
+    mine = {key: options.get(key) for key in PLACE}
+    for name in sorted(os.listdir(os.path.dirname(path))):
+        other = os.path.join(os.path.dirname(path), name)
+        if other == path or name.startswith(".") or not os.path.isfile(other):
+            continue
+        if {key: read_options(other, uid).get(key) for key in PLACE} == mine:
+            raise PowerError(f"{path} and {other} name the same outlet: one would switch the wrong machine.", False)
 
 
 def check_program(path: str) -> None:
@@ -101,62 +121,73 @@ class Agent:
     def ask(self, action: str) -> tuple[Optional[int], str]:
         """Exit code and last words of the agent; no code when its time was over."""
         given = "".join(f"{key}={value}\n" for key, value in {**self.options, "action": action}.items())
-        left = max(1.0, min(self.end - self.clock(), 60.0))
-        code, said = self.run(self.program, given, left)
+        left = max(_LEAST_SECONDS, min(self.end - self.clock(), _MOST_SECONDS))
+        try:
+            code, said = self.run(self.program, given, left)
+        except OSError as exc:
+            code, said = None, f"cannot be started: {exc.strerror}"
         for key, value in self.options.items():
-            if _SECRET.search(key) and value:
+            if key not in SHOWN and len(value) > 2:
                 said = said.replace(value, "***")
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         return code, (lines[-1][:200] if lines else "")
 
-    def is_on(self, touched: bool) -> bool:
-        """Whether the machine has power; an agent that does not know is an error."""
+    def is_on(self) -> bool:
+        """Whether the machine has power; an agent that does not know is an error, before anything was done."""
         code, said = self.ask("status")
         if code not in (ON, OFF):
             raise PowerError(
                 f"{os.path.basename(self.program)} does not say whether the machine has power "
-                f"({_how(code)}{': ' + said if said else ''}).", touched,
+                f"({_how(code)}{': ' + said if said else ''}).", False,
             )  # fmt: skip
         return code == ON
 
-    def _until(self, on: bool, looks: int, told: str) -> None:
-        seen = 0
-        while True:
-            seen = seen + 1 if self.is_on(True) is on else 0
-            if seen >= looks:
-                return
-            if self.clock() >= self.end:
-                raise PowerError(f"the machine is still {'off' if on else 'on'}: {told}.", True)
-            self.sleep(_PAUSE)
-
-    def cycle(self, seconds: float, right: Callable[[bool], bool], when_off: bool = False) -> dict[str, Any]:
+    def cycle(
+        self, seconds: float, right: Callable[[bool], bool], when_off: bool = False, give_back: bool = False
+    ) -> dict[str, Any]:
         """Off, seen to be off, on, seen to be on.
 
         ``right`` raises where nothing may be done. False says that this was given already, and then power is only
         given back where it is missing. With true, right before the first act, it writes down that it is given.
-        A machine that is found off is switched on only ``when_off`` says so: somebody may have switched it off.
+        A machine that is found off is switched on only if ``when_off`` says so: somebody may have switched it off.
+        With ``give_back`` nothing is taken: only what this incident has taken before comes back.
         """
-        self.end = self.clock() + seconds
-        was_on, fresh = self.is_on(False), right(False)
+        began = self.clock()
+        self.end = began + seconds
+        was_on, fresh = self.is_on(), right(False)
+        if fresh and give_back:
+            return {"was_on": was_on, "off": False, "on": False}
         if not was_on and fresh and not when_off:
             raise PowerError(
                 "the machine has no power, and somebody may have switched it off: look at it, or allow it by when_off "
                 "in selfheal_power.", False,
             )  # fmt: skip
+        if fresh and self.clock() - began > seconds / 3:
+            raise PowerError("the agent is too slow to be sure that power comes back in time.", False)
         if fresh:
-            right(True)
+            fresh = right(True)  # another run may have been quicker
         took = was_on and fresh
-        if took:
-            told = self._act("off")
-            self._until(False, OFF_LOOKS, told)
-        if not was_on or took:
-            told = self._act("on")
-            self._until(True, 1, told)
-        return {"was_on": was_on, "off": took, "on": not was_on or took}
+        # Whatever became of it, power is given back: an act whose answer was lost may have been done all the same.
+        lost = self._switch("off", OFF, OFF_LOOKS, began + seconds / 2) if took else ""
+        missing = self._switch("on", ON, 1, began + seconds) if took or not was_on else ""
+        if lost or missing:
+            raise PowerError("; ".join(text for text in (lost, missing) if text) + ".", True)
+        return {"was_on": was_on, "off": took, "on": took or not was_on}
 
-    def _act(self, action: str) -> str:
-        code, said = self.ask(action)
-        return f"{os.path.basename(self.program)} {action}: {_how(code)}{', ' + said if said else ''}"
+    def _switch(self, action: str, wanted: int, looks: int, end: float) -> str:
+        """Act, and look until it shows; the act is given again now and then. Empty, or why it is not so."""
+        self.end = end
+        seen = 0
+        while True:
+            code, said = self.ask(action)
+            told = f"{os.path.basename(self.program)} {action}: {_how(code)}{', ' + said if said else ''}"
+            for _number in range(_LOOKS_PER_ACT):
+                seen = seen + 1 if self.ask("status")[0] == wanted else 0
+                if seen >= looks:
+                    return ""
+                if self.clock() >= end:
+                    return f"the machine is not seen to be {action} ({told})"
+                self.sleep(_PAUSE)
 
 
 def _how(code: Optional[int]) -> str:
@@ -173,6 +204,9 @@ def run_agent(program: str, given: str, seconds: float) -> tuple[Optional[int], 
             said, _nothing = child.communicate(given.encode(), timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, 9)
-            said, _nothing = child.communicate()
+            try:
+                said, _nothing = child.communicate(timeout=2)
+            except subprocess.TimeoutExpired:  # somebody of another session holds its output
+                said = b""
             return None, said[-_MOST_BYTES:].decode("utf-8", "replace")
     return child.returncode, said[-_MOST_BYTES:].decode("utf-8", "replace")

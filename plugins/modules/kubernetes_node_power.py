@@ -15,7 +15,7 @@ description:
     gives the power back, and is asked again.
   - Proves its own right immediately before. The node has to be under the hold of this incident, and its kubelet silent
     by the API server's own word; one that is Ready, or says of itself that it is not, is never touched.
-  - Given once per incident and epoch. Called again for the same it only gives power back where it is missing.
+  - Given once per incident. Called again for the same it only gives power back where it is missing.
 author:
   - selfheal.cluster contributors (@selfheal-cluster)
 options:
@@ -42,10 +42,19 @@ options:
     description: The epoch of its lease.
     type: int
     required: true
-  since_epoch:
-    description: What was given for the incident under this epoch or a younger one is not given again; 0 means O(epoch).
-    type: int
-    default: 0
+  silent_seconds:
+    description: For so many seconds the API server has to have heard nothing of the node's kubelet.
+    type: float
+    default: 300
+  forbidden_machine_ids:
+    description: Machine ids of the controller, the journal and Nagios, whose power is never taken away.
+    type: list
+    elements: str
+    default: []
+  give_back:
+    description: Take nothing away; only what O(incident) has taken before is given back.
+    type: bool
+    default: false
   when_off:
     description: Whether a machine that is found without power is switched on. Somebody may have switched it off.
     type: bool
@@ -106,6 +115,7 @@ reason:
 """
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -124,6 +134,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_power
 from ansible_collections.selfheal.cluster.plugins.module_utils._power import (
     Agent,
     PowerError,
+    check_place,
     check_program,
     read_options,
     run_agent,
@@ -139,7 +150,9 @@ def main() -> None:
             "options_file": {"type": "path", "required": True},
             "incident": {"type": "str", "required": True},
             "epoch": {"type": "int", "required": True},
-            "since_epoch": {"type": "int", "default": 0},
+            "silent_seconds": {"type": "float", "default": 300},
+            "forbidden_machine_ids": {"type": "list", "elements": "str", "default": []},
+            "give_back": {"type": "bool", "default": False},
             "when_off": {"type": "bool", "default": False},
             "seconds": {"type": "float", "default": 60},
             **ARGUMENTS,
@@ -149,7 +162,9 @@ def main() -> None:
     given = module.params
     try:
         check_program(given["agent"])
-        agent = Agent(given["agent"], read_options(given["options_file"], os.geteuid()), run_agent)
+        options = read_options(given["options_file"], os.geteuid())
+        check_place(given["options_file"], options, os.geteuid())
+        agent = Agent(given["agent"], options, run_agent)
         api = Api(given["kubeconfig"], given["context"], given["timeout"])
         done = power(api, agent, given, module.check_mode)
     except PowerError as exc:
@@ -159,14 +174,27 @@ def main() -> None:
     module.exit_json(at=time.time(), **done)
 
 
+def own_machine_id() -> str:
+    """Of the machine on which this runs; empty where it has none."""
+    try:
+        with open("/etc/machine-id", encoding="ascii") as handle:
+            return handle.read().strip()
+    except OSError:
+        return ""
+
+
 def power(api: Api, agent: Agent, given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """In check mode everything is judged, and nothing marked or switched."""
-    right = Right(api, given["name"], given["incident"], given["epoch"], given["since_epoch"])
+    forbidden = [*given["forbidden_machine_ids"], own_machine_id()]
+    right = Right(api, given["name"], given["incident"], given["epoch"], given["silent_seconds"], forbidden)
     if check_mode:
-        was_on, fresh = agent.is_on(False), right.look(False)
-        done = {"was_on": was_on, "off": was_on and fresh, "on": fresh or not was_on}
+        was_on, fresh = agent.is_on(), right.look(False)
+        takes = was_on and fresh and not given["give_back"]
+        done = {"was_on": was_on, "off": takes, "on": takes or (not was_on and (not fresh or given["when_off"]))}
     else:
-        done = agent.cycle(given["seconds"], right.look, given["when_off"])
+        # Between off and on nobody ends this: what is told to stop here would leave the machine without power.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        done = agent.cycle(given["seconds"], right.look, given["when_off"], given["give_back"])
     phases = [name for name in ("off", "on") if done[name]]
     return {
         "changed": bool(phases), "was_on": done["was_on"], "phases": phases, "boot_id_before": right.boot_id,

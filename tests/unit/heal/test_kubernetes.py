@@ -167,6 +167,15 @@ def test_power_that_was_not_switched(answer: dict[str, Any], outcome: str) -> No
     assert acting(state) == ({"release": ["monitor"]} if outcome else {"undo": ["monitor"]})
 
 
+def test_power_that_a_run_before_may_have_taken_is_given_back_whatever_stops_a_restart() -> None:
+    state = play(machine("power", unproven=True), "shift", API)
+    state = play(state, "drain", GONE, lease={"monitor": {"held": True, "stop": "storm"}})
+    assert acting(state) == {"restart": ["monitor"]} and state["give_back"] is True
+    state = play(machine("power"), "shift", API)
+    state = play(state, "drain", GONE, lease={"monitor": {"held": True, "stop": "storm"}})
+    assert acting(state) == {"undo": ["monitor"]}, "nothing was taken yet"
+
+
 @pytest.mark.parametrize("answer", [refused("not_well"), LOST, failed()])
 def test_what_is_not_proven_stays_held(answer: dict[str, Any]) -> None:
     """Invariant 10."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes import Api
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_hold import EPOCH, HOLD, hold_text
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import CORDONED
 from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_power import POWERED, Right
 
 from .fake_api import FakeApi
@@ -29,12 +31,19 @@ def fake(tmp_path: Path) -> Iterator[FakeApi]:
     made.close()
 
 
-def put(fake: FakeApi, status: str = "Unknown", expires: float = NOW + 60, incident: str = "i1", **notes: str) -> None:
-    held = {HOLD: hold_text(incident, 7, "shift", expires, "")} if incident else {}
+def put(
+    fake: FakeApi, status: str = "Unknown", expires: float = NOW + 60, incident: str = "i1", cordoned: bool = True,
+    since: float = 400, machine: str = "m1", **notes: str,
+) -> None:  # fmt: skip
+    held = {HOLD: hold_text(incident, 7, "shift", expires, ""), CORDONED: incident} if incident else {}
+    at = datetime.datetime.fromtimestamp(NOW - since, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     fake.answers[("GET", NODE)] = (200, {
         "metadata": {"name": "kw1", "resourceVersion": "5", "annotations": {**held, **notes}},
-        "spec": {"unschedulable": True},
-        "status": {"conditions": [{"type": "Ready", "status": status}], "nodeInfo": {"bootID": "b1"}},
+        "spec": {"unschedulable": cordoned},
+        "status": {
+            "conditions": [{"type": "Ready", "status": status, "lastTransitionTime": at}],
+            "nodeInfo": {"bootID": "b1", "machineID": machine},
+        },
     })  # fmt: skip
 
 
@@ -42,8 +51,8 @@ def asked(fake: FakeApi) -> list[Any]:
     return [sent for method, _path, sent, _headers in fake.asked if method == "PATCH"]
 
 
-def of(fake: FakeApi, epoch: int = 7, since: int = 0) -> Right:
-    return Right(Api(str(fake.kubeconfig)), "kw1", "i1", epoch, since, lambda: NOW)
+def of(fake: FakeApi, epoch: int = 7) -> Right:
+    return Right(Api(str(fake.kubeconfig)), "kw1", "i1", epoch, 300, ["mine"], lambda: NOW)
 
 
 def test_it_is_written_down_before_anything_is_done(fake: FakeApi) -> None:
@@ -64,6 +73,9 @@ def test_it_is_written_down_before_anything_is_done(fake: FakeApi) -> None:
         ({"expires": NOW - 1}, "not_held"),
         ({"incident": "i2"}, "human_hold"),
         ({EPOCH: "8"}, "stale_epoch"),
+        ({"since": 200}, "not_silent"),
+        ({"cordoned": False}, "not_held"),
+        ({"machine": "mine"}, "own_host"),
     ],
 )
 def test_what_keeps_its_power(fake: FakeApi, given: dict[str, Any], reason: str) -> None:
@@ -74,18 +86,11 @@ def test_what_keeps_its_power(fake: FakeApi, given: dict[str, Any], reason: str)
 
 
 @pytest.mark.parametrize(
-    ("mark", "since", "fresh"),
-    [
-        ("i1 7 b0", 0, False),
-        ("i1 6 b0", 6, False),
-        ("i1 6 b0", 0, True),
-        ("i0 9 b0", 0, True),
-        ("nonsense", 0, True),
-    ],
+    ("mark", "fresh"), [("i1 7 b0", False), ("i1 6 b0", False), ("i0 9 b0", True), ("nonsense", True)]
 )
-def test_what_was_given_for_an_incident_is_not_given_again(fake: FakeApi, mark: str, since: int, fresh: bool) -> None:
+def test_what_was_given_for_an_incident_is_not_given_again(fake: FakeApi, mark: str, fresh: bool) -> None:
     put(fake, **{POWERED: mark})
-    found = of(fake, since=since)
+    found = of(fake)
     assert found.look(False) is fresh
     assert found.boot_id == ("b1" if fresh else "b0"), "the boot that it ended is what has to change"
 

@@ -31,7 +31,9 @@ def machine(name: str, **changes: Any) -> dict[str, Any]:
             "hold": None, "pods": ["ei/a"], "refusals": [], **changes}  # fmt: skip
 
 
-DEAD = machine("kw1", ready=False, ready_status="Unknown", refusals=[{"reason": "no_place", "detail": "d"}])
+DEAD = machine(
+    "kw1", ready=False, ready_status="Unknown", since_seconds=400, refusals=[{"reason": "no_place", "detail": "d"}]
+)
 
 
 def world(
@@ -46,6 +48,7 @@ def world(
     seen["verdicts"] = {name: farm.verdict(name, "ok") for name in ("shop", "kw1", "kw2")}
     seen["verdicts"][target] = farm.verdict(target, ill)
     seen["hosts"] = {name: farm.host(name) for name in ("shop", "kw1", "kw2")}
+    seen["hosts"]["kw1"]["status"] = more.pop("host", "up")
     seen["kubernetes"] = {
         "reachable": True, "reason": "", "error": "",
         "workloads": {"shop": {"hold": None, **workload}},
@@ -66,7 +69,7 @@ def attempt(rung: str, number: int = 1, outcome: str = "left_out", **more: Any) 
 OPEN = [{"id": "i1", "node": "shop", "layer": "apps", "state": "open", "outcome": None, "approved": 0}]
 OF_KW1 = {"node": "kw1", "layer": "workers"}
 POWERED = {"incidents": [{**OPEN[0], **OF_KW1}], "attempts": [attempt("power", **OF_KW1)]}
-GONE = {"node": "kw1", "kw1": DEAD, "ill": "connectivity"}
+GONE = {"node": "kw1", "kw1": DEAD, "ill": "connectivity", "host": "down"}
 
 
 LOOPING = view(SETTLED, [pod("n", 2, containers=[LOOP])])
@@ -97,6 +100,8 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "budget", "detail": "d"}])}, "budget", "d"),
     ({**GONE, "power": False}, "wrong_kind", "look at its network and power"),
     ({**GONE, "history": POWERED}, "attempts_exhausted", "never twice"),
+    ({**GONE, "kw1": {**DEAD, "since_seconds": 200}}, "wrong_kind", "is silent for 200 s, and its power"),
+    ({**GONE, "kw2": machine("kw2", ready=False)}, "last_member", "no other node of layer workers is Ready"),
     ({"node": "kw1", "cluster": SILENT}, "api_unreachable", "gives no answer"),
     ({"node": "kw1", "kw1": {"error": "no node kw1", "reason": "not_found"}}, "no_workload", "no node kw1"),
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from tests.unit.kubernetes.test_rungs import FAILED, LOOP, PULL, SETTLED, view
 from tests.unit.planner.cluster import (
     APPS,
     DEAD,
+    GONE,
     GOOD,
     GROUPS,
     HOSTVARS,
@@ -113,23 +114,25 @@ def test_a_node_that_is_not_ready_carries_nothing_that_could_be_lost(given: dict
 
 
 def test_a_machine_that_is_gone_gets_its_power_anew() -> None:
-    found = decide(node="kw1", kw1=DEAD, ill="connectivity")
+    found = decide(**GONE)
     assert found["admitted"], found["refusals"]
     assert (found["restart"]["kind"], found["ends"]) == ("power", "healed")
     assert "restart: take the power of kw1 away and give it back" in found["would"]
     assert "take the power of kw1 away and give it back" in found["summary"]
+    assert found["deadlines"]["verify"] == decide(node="kw1")["deadlines"]["verify"] + 300, "it has to boot first"
 
 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"kw1": machine("kw1"), "ill": "connectivity"}, "the API server hears it: only Nagios' way to it is cut"),
-        ({"kw1": {**DEAD, "ready_status": "False"}, "ill": "connectivity"}, "its kubelet speaks"),
-        ({"kw1": DEAD, "ill": "service"}, "Nagios reaches it: its kubelet is what is ill"),
+        ({"kw1": machine("kw1")}, "the API server hears it: only Nagios' way to it is cut"),
+        ({"kw1": {**DEAD, "ready_status": "False"}}, "its kubelet speaks"),
+        ({"ill": "service"}, "Nagios reaches it: its kubelet is what is ill"),
+        ({"host": "up"}, "it is slow, and answers"),
     ],
 )
 def test_a_machine_that_one_of_two_still_reaches_keeps_its_power(given: dict[str, Any], why: str) -> None:
-    assert decide(node="kw1", **given)["restart"]["kind"] != "power", why
+    assert decide(**{**GONE, **given})["restart"]["kind"] != "power", why
 
 
 def test_a_heal_that_died_while_power_was_switched_is_rolled_forward() -> None:
@@ -139,9 +142,15 @@ def test_a_heal_that_died_while_power_was_switched_is_rolled_forward() -> None:
         "incidents": [{**OPEN[0], **OF_KW1}],
         "attempts": [attempt("power", outcome=None, phase="restart", **OF_KW1)],
     }
-    found = decide(node="kw1", kw1={**DEAD, "cordoned": True, "hold": held}, ill="connectivity", history=past)
+    kw1 = {**DEAD, "cordoned": True, "hold": held}
+    found = decide(**{**GONE, "kw1": kw1, "history": past})
     assert found["admitted"], found["refusals"]
-    assert (found["restart"]["kind"], found["resume"]["since_epoch"]) == ("power", 1)
+    assert (found["restart"]["kind"], found["restart"]["give_back"]) == ("power", False)
+    for more in ({"paused": True}, {"attempts": [*past["attempts"], *past["attempts"], *past["attempts"]]}):
+        found = decide(**{**GONE, "kw1": kw1, "history": {**past, **more}})
+        assert found["admitted"], found["refusals"]
+        assert found["restart"]["give_back"], "what was taken is given back, whatever stands in the way of a new heal"
+        assert "give the power of kw1 back" in found["summary"]
 
 
 def test_a_node_that_we_hold_ourselves_comes_back_whatever_a_drain_would_meet() -> None:
@@ -175,6 +184,8 @@ def test_a_policy_that_cannot_be_used(changes: dict[str, Any], words: str) -> No
         ("workers", {"agent": "fence_ipmilan"}, "an absolute path"),
         ("workers", {"agent": "/x", "when_of": True}, "Did you mean when_off"),
         ("workers", {"agent": "/x", "when_off": "yes"}, "true, false"),
+        ("workers", {"agent": "/x", "silent_seconds": -1}, "silent_seconds"),
+        ("workers", {"agent": "/x", "boot_seconds": 0}, "boot_seconds"),
     ],
 )
 def test_power_that_cannot_be_used(layer: str, given: Any, words: str) -> None:
