@@ -169,8 +169,8 @@ def _rung_left(view: View, tried: List[Row], node: str) -> bool:
     if view.policy(node).get("kind") == "workload":  # which of them, its pods say when the plan is made
         return bool(LADDER - rungs)
     policy = view.policy(node)
-    if policy.get("power") and "power" not in rungs:  # the plan says whether the machine is gone
-        return True
+    if policy.get("power") and "power" not in rungs and view.verdict(node).get("kind") == "connectivity":
+        return True  # a reboot that hangs: the plan says whether the machine is gone
     return bool(policy.get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
 
 
