@@ -188,7 +188,7 @@ class Lab:
 
     def power_off(self, node: str) -> None:
         """Take the node's power away: nothing in it is told."""
-        self._lxc("lxc-stop", self._known(node), "-k", "--nolock", "-t", "5", check=False)
+        self._lxc("lxc-stop", self._known(node), "-k", check=False)
         if not wait_until(lambda: self.pid(node) is None, COMMAND_SECONDS):
             raise LabError(f"{node} does not stop")
 

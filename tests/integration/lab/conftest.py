@@ -89,7 +89,7 @@ class SmallLab:
                 "BatchMode=yes",
                 "-o",
                 "ConnectTimeout=3",
-                f"root@{SMALL_SPEC['machines'][node]['address']}",
+                f"root@{self.lab.address(node)}",
                 command,
             ],
             check=check,
