@@ -35,6 +35,26 @@ def start_time(pid: int) -> str:
         return ""
 
 
+def remember(mark: Path, pid: int) -> None:
+    """Leave the mark of a process that was started here, so that only that one is ended."""
+    mark.write_text(json.dumps({"pid": pid, "started": start_time(pid)}))
+
+
+def remembered(mark: Path) -> int:
+    """The process of a mark, if it is still the one that was started; else 0."""
+    try:
+        found = json.loads(mark.read_text())
+        pid = int(found["pid"])
+    except (OSError, ValueError, KeyError):
+        return 0
+    return pid if found.get("started") and start_time(pid) == found["started"] else 0
+
+
+def is_gone(mark: Path) -> bool:
+    """Whether the process of a mark has ended."""
+    return not remembered(mark)
+
+
 def _lxcfs_answers() -> bool:
     return os.path.ismount(LXCFS) and (LXCFS / "proc/meminfo").exists()
 
@@ -58,7 +78,7 @@ def ensure_lxcfs() -> bool:
             start_new_session=True,
             cwd="/",
         )
-    LXCFS_MARK.write_text(json.dumps({"pid": process.pid, "started": start_time(process.pid)}))
+    remember(LXCFS_MARK, process.pid)
     if not wait_until(_lxcfs_answers, 10):
         raise LabError(f"lxcfs does not start; see {LXCFS_MARK.parent / 'lxcfs.log'}")
     return True
@@ -94,11 +114,10 @@ def end_lxcfs() -> bool:
     """End lxcfs if a lab started it and no LXC machine at all is left that could use it."""
     if not LXCFS_MARK.exists() or lxc_is_used():
         return False
-    mark = json.loads(LXCFS_MARK.read_text())
-    pid = int(mark["pid"])
-    if mark["started"] and start_time(pid) == mark["started"]:
+    pid = remembered(LXCFS_MARK)
+    if pid:
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: start_time(pid) != mark["started"], 5)
+        wait_until(lambda: is_gone(LXCFS_MARK), 5)
         run(["umount", "-l", str(LXCFS)], check=False)
     LXCFS_MARK.unlink()
     return True

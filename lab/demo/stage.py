@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -64,23 +64,32 @@ def lab_up(out: Path, screen: Screen, *, healer: bool, keep: bool) -> None:
 
     The farm of the first demo is kept, so that the next of the same sources has not to install it again.
     """
-    log = out / "lab-up.log"
-    begin = time.monotonic()
+    env = {"LAB_FAST": "1", **os.environ, "LAB_HEALER": "1" if healer else "0", **owner.environment(keep)}
+    follow(ROOT, "lab/up", out / "lab-up.log", ("the lab", "was", "its"), LAB_SECONDS, last_play, screen, env)
+
+
+def follow(
+    top: Path, program: str, log: Path, what: tuple[str, str, str], seconds: float, step: Callable[[Path], str],
+    screen: Screen, env: dict[str, str],
+) -> None:  # fmt: skip
+    """Run a program of the checkout ``top`` to its end; what its log says it does now passes by as one line each.
+
+    ``what``: for an error, what it brings up, with its verb and its pronoun.
+    """
+    (name, was, its), begin, shown = what, time.monotonic(), ""
     with log.open("w", encoding="utf-8") as sink:
         process = subprocess.Popen(
-            [ROOT / "lab" / "up"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={"LAB_FAST": "1", **os.environ, "LAB_HEALER": "1" if healer else "0", **owner.environment(keep)},
+            [top / program], cwd=top, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
+            start_new_session=True, env=env,
         )  # fmt: skip
-    shown = ""
     try:
         while process.poll() is None:
-            task = last_play(log)
-            if task != shown:
-                shown = task
-                screen.say(f"   {time.monotonic() - begin:5.0f} s  {task}")
-            if time.monotonic() - begin > LAB_SECONDS:
-                raise DemoError(f"the lab was not up within {LAB_SECONDS} s; its log: {log}\n{tail(log)}")
+            now = step(log)
+            if now != shown:
+                shown = now
+                screen.say(f"   {time.monotonic() - begin:5.0f} s  {now}")
+            if time.monotonic() - begin > seconds:
+                raise DemoError(f"{name} {was} not up within {seconds} s; {its} log: {log}\n{tail(log)}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.3)
     finally:
@@ -88,7 +97,7 @@ def lab_up(out: Path, screen: Screen, *, healer: bool, keep: bool) -> None:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=30)
     if process.returncode != 0:
-        raise DemoError(f"the lab did not start; its log: {log}\n{tail(log)}")
+        raise DemoError(f"{name} did not start; {its} log: {log}\n{tail(log)}")
 
 
 def last_play(log: Path) -> str:
@@ -100,12 +109,13 @@ def last_play(log: Path) -> str:
     return "building the base root file system (about a minute, the first time only)"
 
 
-def lab_down(out: Path) -> None:
-    """Remove the lab. A second Ctrl-C must not stop the cleaning up, so it runs in a session of its own."""
+def lab_down(out: Path, part: str = "farm", top: Path = ROOT, seconds: float = 120) -> None:
+    """Remove the lab, or with no part named all of it, by the checkout ``top``. A second Ctrl-C must not stop the
+    cleaning up, so it runs in a session of its own."""
     with (out / "lab-down.log").open("w", encoding="utf-8") as sink:
         subprocess.run(
-            [ROOT / "lab" / "down", "farm"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, timeout=120, check=False,
+            [top / "lab/down", *([part] if part else [])], cwd=top, stdin=subprocess.DEVNULL, stdout=sink,
+            stderr=subprocess.STDOUT, start_new_session=True, timeout=seconds, check=False,
         )  # fmt: skip
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
 import os
 import secrets
 import shlex
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from lab import base, host
 from lab.kubernetes import names
-from lab.kubernetes.machine import pki_folder
+from lab.kubernetes.machine import pki_folder, put
 from lab.machines import CACHE, Lab, LabError, wait_until
 
 PACKAGES = ("openipmi",)
@@ -88,23 +87,17 @@ def _write(lab: Lab, node: str, bridge_address: str) -> None:
     password = secrets.token_hex(8)  # IPMI 2.0 takes 20 bytes, and 1.5 takes 16
     port = port_of(lab.address(node))
     # For lab/kubernetes/join.yml, which puts it on the monitor.
-    _put(folder / f"{node}.options", options(port, bridge_address, password), 0o600)
+    put(folder / f"{node}.options", options(port, bridge_address, password), 0o600)
     lan = LAN.format(
         node=node, address=bridge_address, port=port, guid=uuid.uuid4().hex, folder=folder, user=USER, password=password
     )
-    _put(folder / f"{node}.conf", lan, 0o600)
-    _put(folder / f"{node}.emu", COMMANDS, 0o600)
+    put(folder / f"{node}.conf", lan, 0o600)
+    put(folder / f"{node}.emu", COMMANDS, 0o600)
     words = shlex.join([sys.executable, "-m", "lab.kubernetes.bmc", "chassis", node])
     where = shlex.quote(str(CHECKOUT))
     text = f'#!/bin/sh\ncd {where} && LAB_NAME={shlex.quote(lab.name)} PYTHONPATH={where} exec {words} "$@"\n'
-    _put(folder / f"{node}-chassis", text, 0o700)
+    put(folder / f"{node}-chassis", text, 0o700)
     (folder / f"{node}-state").mkdir(exist_ok=True)
-
-
-def _put(path: Path, text: str, mode: int) -> None:
-    path.touch(mode=mode)
-    path.chmod(mode)
-    path.write_text(text)
 
 
 def start(lab: Lab, bridge_address: str, cache: Path = CACHE) -> None:
@@ -113,7 +106,7 @@ def start(lab: Lab, bridge_address: str, cache: Path = CACHE) -> None:
     libraries = [str(path) for top in ("lib", "usr/lib") for path in sorted(root.glob(f"{top}/*-linux-gnu"))]
     folder = folder_of(lab)
     for node in workers(lab):
-        if _running(folder / f"{node}.json"):
+        if host.remembered(folder / f"{node}.json"):
             continue
         _write(lab, node, bridge_address)
         with (folder / f"{node}.log").open("w") as log:
@@ -124,8 +117,7 @@ def start(lab: Lab, bridge_address: str, cache: Path = CACHE) -> None:
                  "-s", str(folder / f"{node}-state"), "-n"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
             )  # fmt: skip
-        mark = {"pid": process.pid, "started": host.start_time(process.pid)}
-        (folder / f"{node}.json").write_text(json.dumps(mark))
+        host.remember(folder / f"{node}.json", process.pid)
         if not wait_until(partial(_listens, port_of(lab.address(node))), 5) or process.poll() is not None:
             raise LabError(f"the BMC of {node} does not start; see {folder / f'{node}.log'}")
 
@@ -147,28 +139,14 @@ def workers(lab: Lab) -> list[str]:
     return [node for node in lab.nodes(names.PART) if lab.spec(node).get("kubernetes") == names.WORKER]
 
 
-def _running(mark: Path) -> int:
-    """The process of a mark, if it is still the one that we have started; else 0."""
-    try:
-        found = json.loads(mark.read_text())
-        pid = int(found["pid"])
-    except (OSError, ValueError, KeyError):
-        return 0
-    return pid if found.get("started") and host.start_time(pid) == found["started"] else 0
-
-
-def _gone(mark: Path) -> bool:
-    return not _running(mark)
-
-
 def end(lab: Lab) -> bool:
     """End the BMCs of this lab, by the processes that were started for it; true when there was one."""
     ended = False
     for mark in sorted(folder_of(lab).glob("*.json")):
-        pid = _running(mark)
+        pid = host.remembered(mark)
         if pid:
             os.kill(pid, 9)
-            wait_until(partial(_gone, mark), 5)
+            wait_until(partial(host.is_gone, mark), 5)
             ended = True
         mark.unlink(missing_ok=True)
     return ended

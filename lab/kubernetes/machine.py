@@ -91,13 +91,13 @@ def _configure(root: Path, node: str, cluster: Cluster) -> None:
     wanted = EVERY_NODE[1:] + (CONTROL_PLANE if node == cluster.control_plane else ())
     targets |= {f"units/{unit}.service.in": f"etc/systemd/system/{unit}.service" for unit in wanted}
     for source, target in targets.items():
-        _put(root / target, string.Template((names.FILES / source).read_text()).substitute(values), 0o644)
+        put(root / target, string.Template((names.FILES / source).read_text()).substitute(values), 0o644)
     others = [it for it in cluster.addresses.values() if it != address]
-    _put(root / "etc/kubernetes/pod-routes", "".join(f"{names.pod_range(it)}.0/24 {it}\n" for it in others), 0o644)
+    put(root / "etc/kubernetes/pod-routes", "".join(f"{names.pod_range(it)}.0/24 {it}\n" for it in others), 0o644)
     hosts = "".join(f"{it} {name}\n" for name, it in cluster.addresses.items())
     if node == cluster.control_plane:
-        _put(root / "etc/kubernetes/autoscaler.env", QUICK_AUTOSCALER, 0o644)
-    _put(root / "etc/hosts", f"127.0.0.1 localhost\n{hosts}", 0o644)
+        put(root / "etc/kubernetes/autoscaler.env", QUICK_AUTOSCALER, 0o644)
+    put(root / "etc/hosts", f"127.0.0.1 localhost\n{hosts}", 0o644)
 
 
 def _certify(lab: Lab, root: Path, node: str, cluster: Cluster) -> None:
@@ -116,10 +116,11 @@ def _certify(lab: Lab, root: Path, node: str, cluster: Cluster) -> None:
         config = pki.kubeconfig(
             cluster.api, f"{names.PKI}/ca.crt", f"{names.PKI}/{part}.crt", f"{names.PKI}/{part}.key"
         )
-        _put(root / f"etc/kubernetes/{part}.conf", config, 0o600)
+        put(root / f"etc/kubernetes/{part}.conf", config, 0o600)
 
 
-def _put(path: Path, text: str, mode: int) -> None:
+def put(path: Path, text: str, mode: int) -> None:
+    """A file with this mode from its first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=mode)
     path.chmod(mode)

@@ -19,6 +19,8 @@ from ._kubernetes_workload import Object, age, budget, conditions, matches, name
 #: By us, beside the hold: this cordon is ours, and was not there before.
 CORDONED = "selfheal.cluster/cordoned"
 MIRROR = "kubernetes.io/config.mirror"
+#: Of the condition Ready: nothing was heard of the kubelet for the grace period of the controller manager.
+SILENT = "Unknown"
 #: Set by Kubernetes itself on a node that is cordoned, or in trouble; a pod of any other node does not tolerate them.
 _UNITS = {
     "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,

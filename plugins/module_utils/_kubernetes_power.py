@@ -13,11 +13,10 @@ from ._errors import SelfhealError
 from ._kubernetes import Api
 from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, note_changes, notes_of, read_hold, refuse
-from ._kubernetes_node import node
+from ._kubernetes_node import SILENT, node
 
 #: Ours, on the Node: the incident and the epoch for which power was taken away last, and the boot that it ended.
 POWERED = "selfheal.cluster/powered"
-SILENT = "Unknown"
 
 
 class Right:

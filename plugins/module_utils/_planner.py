@@ -160,7 +160,7 @@ def _remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
     if faulty and kind == "storage":
         relief = _planner_relief.choose(case)
         return (PHASES, relief) if relief else (SHIFT_ONLY, none)
-    powered = _planner_kubernetes.power(case) if case.policy["kind"] == "machine" else {}
+    powered = _planner_kubernetes.power(case)
     if powered:
         return PHASES, powered
     if silent or (faulty and kind == "connectivity"):

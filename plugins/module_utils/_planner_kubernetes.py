@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_rungs as rungs
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import SILENT
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
     AFTER_RESTART,
@@ -22,8 +23,6 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import
 #: Answers of the API server that say that the thing is not there; all others say that nobody knows.
 _ABSENT = ("not_found",)
 POWER = "power"
-#: Of the condition Ready: nothing was heard of the kubelet for the grace period of the controller manager.
-SILENT = "Unknown"
 HOW = {
     POWER: "take the power of %s away and give it back",
     rungs.EVICT: "take %s away by the eviction API",

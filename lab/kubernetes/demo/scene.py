@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from typing import Any
 from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from lab import owner
 from lab.demo.service import Service
-from lab.demo.stage import ROOT, DemoError, Screen, tail
+from lab.demo.stage import ROOT, DemoError, Screen, follow, lab_down, tail
 from lab.kubernetes import cluster
 from lab.kubernetes.demo.heals import ClusterNagios, attempt_words, attempts, moments
 from lab.kubernetes.demo.load import Load, Plan
@@ -59,37 +57,18 @@ def last_step(log: str) -> str:
 
 def join(out: Path, screen: Screen, *, keep: bool) -> None:
     """Farm, healer and cluster as one; what is up already is left as it is. Its plays pass by as one line each."""
-    log, begin, shown = out / "join.log", time.monotonic(), ""
-    with log.open("w", encoding="utf-8") as sink:
-        process = subprocess.Popen(
-            [ROOT / "lab/kubernetes/join"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink,
-            stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, **owner.environment(keep)},
-        )  # fmt: skip
-    try:
-        while process.poll() is None:
-            step = last_step(log.read_text(errors="replace"))
-            if step != shown:
-                shown = step
-                screen.say(f"   {time.monotonic() - begin:5.0f} s  {step}")
-            if time.monotonic() - begin > JOIN_SECONDS:
-                raise DemoError(f"farm and cluster were not up within {JOIN_SECONDS} s; their log: {log}\n{tail(log)}")
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.5)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
-    if process.returncode != 0:
-        raise DemoError(f"farm and cluster did not start; their log: {log}\n{tail(log)}")
+    env = {**os.environ, **owner.environment(keep)}
+    what = ("farm and cluster", "were", "their")
+
+    def step(log: Path) -> str:
+        return last_step(log.read_text(errors="replace"))
+
+    follow(ROOT, "lab/kubernetes/join", out / "join.log", what, JOIN_SECONDS, step, screen, env)
 
 
 def remove(out: Path) -> None:
-    """Remove farm and cluster. A second Ctrl-C must not stop the cleaning up, so it runs in a session of its own."""
-    with (out / "lab-down.log").open("w", encoding="utf-8") as sink:
-        subprocess.run(
-            [ROOT / "lab/down"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-            start_new_session=True, timeout=DOWN_SECONDS, check=False,
-        )  # fmt: skip
+    """Remove farm and cluster."""
+    lab_down(out, "", ROOT, DOWN_SECONDS)
 
 
 def play_words(lab: Lab, changes: dict[str, Any]) -> list[str]:
