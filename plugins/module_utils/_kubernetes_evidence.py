@@ -20,6 +20,8 @@ from ._kubernetes_hold import told_notes
 
 LINES = 400
 MOST_PODS = 4
+LOG_GONE = "unable to retrieve container logs for "
+GONE_ASKED, GONE_EVERY = 6, 0.5
 Ask = Callable[[], str]
 
 
@@ -86,8 +88,30 @@ def lines_of(events: Any) -> str:
     )
 
 
+def kept(ask: Ask, until: float, clock: Callable[[], float], pause: Callable[[float], None]) -> str:
+    """A file's text, asked again while the kubelet says that the container which it names is gone.
+
+    When a container ends, the kubelet removes the one before it at once and says in the pod's status up to seconds later
+    which one is now the container before (kubelet, pkg/kubelet/kuberuntime, GetContainerLogs: the sentence is given as
+    if it were the log, with status 200).
+    """
+    for _ in range(GONE_ASKED):
+        text = ask()
+        if not text.startswith(LOG_GONE):
+            return text
+        if clock() + GONE_EVERY >= until:
+            break
+        pause(GONE_EVERY)
+    raise KubernetesError("gone", "the kubelet has removed the container that the pod's status names")
+
+
 def take(
-    api: Api, view: Mapping[str, Any], seconds: float, limit: int, clock: Callable[[], float]
+    api: Api,
+    view: Mapping[str, Any],
+    seconds: float,
+    limit: int,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
 ) -> tuple[dict[str, str], list[str]]:
     """Texts by name with secrets cut out, and the names of what was given up, each with its reason."""
     end = clock() + seconds
@@ -98,7 +122,7 @@ def take(
             missing.append(f"{name} (no time)")
             continue
         try:
-            texts[name] = clip(redact(ask()), limit)
+            texts[name] = clip(redact(kept(ask, end, clock, pause)), limit)
         except KubernetesError as exc:
             missing.append(f"{name} ({exc.reason})")
     return texts, missing

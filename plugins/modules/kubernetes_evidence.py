@@ -118,7 +118,7 @@ def main() -> None:
     try:
         api = Api(given["kubeconfig"], given["context"], given["timeout"])
         view = workload(api, given["namespace"], given["name"])
-        texts, missing = take(api, view, given["seconds"], given["limit"], time.monotonic)
+        texts, missing = take(api, view, given["seconds"], given["limit"], time.monotonic, time.sleep)
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
     module.exit_json(

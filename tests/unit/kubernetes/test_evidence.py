@@ -35,6 +35,10 @@ class FakeApi:
         return {"metadata": {"name": path.rsplit("/", 1)[1], "managedFields": [1]}}
 
 
+def sleepless(_seconds: float) -> None:
+    raise AssertionError("nothing is waited for")
+
+
 def view() -> dict[str, Any]:
     pods = [pod("well"), pod("loop", containers=[LOOP]), pod("pull", containers=[PULL])]
     events = [{"involvedObject": {"kind": "Pod", "name": "loop"}, "reason": "BackOff", "type": "Warning"}]
@@ -44,7 +48,7 @@ def view() -> dict[str, Any]:
 
 def test_the_log_of_the_container_before_comes_first_and_secrets_are_cut_out() -> None:
     api: Any = FakeApi()
-    texts, missing = evidence.take(api, view(), 10, 1000, lambda: 0.0)
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: 0.0, sleepless)
     assert next(iter(texts)) == "log-loop-integrator-previous"
     assert "ValueError: no API definition" in texts["log-loop-integrator-previous"]
     assert "hunter2" not in str(texts)
@@ -62,9 +66,34 @@ def test_the_log_of_the_container_before_comes_first_and_secrets_are_cut_out() -
 def test_what_does_not_come_in_time_is_named() -> None:
     times = iter([0.0, 1.0, 11.0, *[12.0] * 20])
     api: Any = FakeApi()
-    texts, missing = evidence.take(api, view(), 10, 1000, lambda: next(times))
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: next(times), sleepless)
     assert list(texts) == ["log-loop-integrator-previous"]
     assert "events (no time)" in missing
+
+
+GONE = "unable to retrieve container logs for containerd://be3d369e"
+
+
+def test_a_log_that_the_kubelet_has_just_removed_is_asked_for_again() -> None:
+    """The pod's status named the container before by an id that was gone: it gives the right one soon after."""
+    api: Any = FakeApi()
+    good, answers, slept = api.request, [GONE, GONE], []
+    api.request = lambda method, path, **query: (
+        answers.pop() if query.get("previous") and answers else good(method, path, **query)
+    )
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: 0.0, slept.append)
+    assert "no API definition" in texts["log-loop-integrator-previous"]
+    assert len(slept) == 2 and missing == ["deployment (not_authorized)"]
+
+
+def test_a_log_that_stays_gone_is_named_and_is_not_kept_as_a_log() -> None:
+    api: Any = FakeApi()
+    api.request = lambda *_args, **_query: GONE
+    slept: list[float] = []
+    texts, missing = evidence.take(api, view(), 10, 1000, lambda: sum(slept), slept.append)
+    assert not [name for name in texts if name.startswith("log-")]
+    assert missing[0] == "log-loop-integrator-previous (gone)"
+    assert sum(slept) < 10 and "events" in texts, "and the rest is still taken"
 
 
 def test_the_whole_object_that_kubectl_keeps_in_an_annotation_is_told_nowhere() -> None:
