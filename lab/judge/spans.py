@@ -13,6 +13,7 @@ FOREVER = float("inf")
 DISRUPTION_SECONDS = 3.0  # a restart and what the machine shows of it are this close
 #: A unit's first process may be its configuration test (ExecStartPre), which ends before the service itself starts.
 ONE_START_SECONDS = 1.0
+TICKS_SECONDS = 0.02  # a start is told in ticks of the kernel, and so up to one and a rounding too early
 
 
 def out_spans(node: str, samples: Iterable[Sample], balancers: Iterable[str]) -> list[tuple[float, float]]:
@@ -42,24 +43,29 @@ def out_spans(node: str, samples: Iterable[Sample], balancers: Iterable[str]) ->
 
 
 def restarts(node: str, samples: Iterable[Sample], units: Iterable[str] = ()) -> list[float]:
-    """When the node was booted or one of the units started anew, by the start times that its host shows."""
+    """When the node was booted or one of the units started anew, by the start times that its host shows.
+
+    A unit's start is that of its oldest process. Where that one dies and its children live a moment longer, the next
+    one is oldest: it was there at the last look already, so nothing has started since.
+    """
     wanted = set(units)
     boot: float | None = None
     seen: dict[str, float] = {}
+    running: dict[str, float] = {}  # the last look that showed it running
     found: list[float] = []
     for sample in samples:
         if not isinstance(sample, MachineSeen) or sample.node != node:
             continue
         if boot is not None and sample.boot > boot + 0.5:
             found.append(sample.boot)
-            seen = dict(sample.units)
+            seen, running = dict(sample.units), dict.fromkeys(sample.units, sample.at)
         boot = sample.boot or boot
         for unit, at in sample.units.items():
             if wanted and unit not in wanted:
                 continue
-            if unit in seen and at > seen[unit] + 0.05:
+            if unit in seen and at > max(seen[unit] + 0.05, running[unit] - TICKS_SECONDS):
                 if found and found[-1] == seen[unit] and at - seen[unit] < ONE_START_SECONDS:
                     found.pop()
                 found.append(at)
-            seen[unit] = at
+            seen[unit], running[unit] = at, sample.at
     return found

@@ -116,6 +116,16 @@ def test_out_spans(name: str, samples: list[Sample], expected: list[tuple[float,
             [machine(1.0, "ei1", ei=0.5), machine(3.0, "ei1", ei=2.9), machine(3.2, "ei1", ei=3.04)],
             [3.04],
         ),
+        (
+            "the oldest process is killed a moment before its children, and nothing has started",
+            [machine(400.0, "ei1", ei=0.5), machine(400.1, "ei1", ei=0.6), machine(400.2, "ei1")],
+            [],
+        ),
+        (
+            "and what is started after that counts",
+            [machine(400.0, "ei1", ei=0.5), machine(400.1, "ei1", ei=0.6), machine(411.0, "ei1", ei=410.9)],
+            [410.9],
+        ),
     ],
 )
 def test_restarts(name: str, samples: list[Sample], expected: list[float]) -> None:
