@@ -32,7 +32,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model imp
     Gauge,
     validate_gauges,
 )
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import History, last_high
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_proof import LOADS, History, last_high
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_reading import (
     judge_host,
     judge_state,
@@ -223,6 +223,29 @@ def _hold_against_each_other(sheet: Sheet) -> None:
         elif item.trouble == "no_network" and item.kind == "service" and away and not starved:
             said = f"{reason}: no packet reaches it, and the agent is out of reach as well."
             item.rewrite("faulty", said, "connectivity")
+        elif item.verdict == "faulty" and item.reading["label"] in LOADS:
+            clear = _clear_beside(sheet, item)
+            if clear is not None:
+                said = f"{reason}, but {clear['label']} of {clear['service']} is clear: what waits is not for the CPU."
+                item.rewrite("suspect", said)
+
+
+def _clear_beside(sheet: Sheet, item: Item) -> Optional[Mapping[str, Any]]:
+    """The share of the CPU that another probe of the same gauge reads, if it is clear.
+
+    A load counts what waits for a disk as well, that of a neighbour on the same host too. A restart mends none of it.
+    """
+    return next(
+        (
+            reading
+            for reading in sheet.readings
+            if reading["gauge"] == item.gauge.name
+            and reading["verdict"] == "ok"
+            and reading["value"] is not None
+            and reading["label"] not in LOADS
+        ),
+        None,
+    )
 
 
 class _Past:

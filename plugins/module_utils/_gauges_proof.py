@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_model import Gauge, Source
@@ -11,6 +12,14 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_sheet imp
 
 SETTLE_SECONDS = 60.0
 """Attempts that Nagios counted before a heal prove nothing; this long after it, its hard state does again."""
+
+LOADS = ("load1", "scaled_load1")
+"""Labels of check_load's average of tasks that run or wait, for the CPU or for a disk."""
+LOAD_SECONDS = 60.0
+"""Its time constant: Linux keeps it by load = load * e**(-5/60) + tasks * (1 - e**(-5/60)) every 5 s
+(include/linux/sched/loadavg.h, EXP_1)."""
+LOAD_STEP_SECONDS = 5.0
+"""Of two readings closer than this the rounding of the plugin says more than their difference."""
 
 Series = Sequence[Tuple[float, float]]
 """Earlier values of one reading, as pairs of time and value, in any order."""
@@ -67,6 +76,8 @@ def lasting(
     if raised:
         since = at if started is None else started
         if not high_now:
+            if _cause_gone(source, known, at):
+                return Proof(False, "and comes down as an average does whose cause is gone", since, high=False)
             return Proof(True, "not clear again since it was raised", since, high=False)
         if gauge.for_seconds:
             return Proof(True, f"for {ended - since:.0f} s", since)
@@ -78,6 +89,17 @@ def lasting(
     if known_enough and not (told[0] and _looked_oftener(gauge, service, cleared)):
         return Proof(False, "but not for long enough yet")
     return Proof(*told, raised_at=started)
+
+
+def _cause_gone(source: Source, known: Mapping[float, float], at: float) -> bool:
+    """Whether so few tasks ran or waited since the reading before that the load would be clear with them for ever."""
+    if source.label not in LOADS or not source.high:
+        return False
+    before = max((when for when in known if when <= at - LOAD_STEP_SECONDS), default=None)
+    if before is None:
+        return False
+    kept = math.exp((before - at) / LOAD_SECONDS)
+    return (known[at] - known[before] * kept) / (1.0 - kept) < source.clear_at
 
 
 def last_high(gauge: Gauge, label: str, moment: Moment, earlier: Series) -> Optional[float]:
