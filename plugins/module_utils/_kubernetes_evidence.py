@@ -91,9 +91,9 @@ def lines_of(events: Any) -> str:
 def kept(ask: Ask, until: float, clock: Callable[[], float], pause: Callable[[float], None]) -> str:
     """A file's text, asked again while the kubelet says that the container which it names is gone.
 
-    When a container ends, the kubelet removes the one before it at once and says in the pod's status up to seconds later
-    which one is now the container before (kubelet, pkg/kubelet/kuberuntime, GetContainerLogs: the sentence is given as
-    if it were the log, with status 200).
+    When a container ends, the kubelet removes the one before it at once and says in the pod's status up to seconds
+    later which one is now the container before (kubelet, pkg/kubelet/kuberuntime, GetContainerLogs: the sentence is
+    given as if it were the log, with status 200).
     """
     for _ in range(GONE_ASKED):
         text = ask()
