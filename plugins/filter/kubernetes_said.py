@@ -40,6 +40,8 @@ _value:
 """
 
 _LONGEST = 600
+#: The only file that these modules are given by its name is the kubeconfig.
+_NO_FILE = re.compile(r"Could not find or access '([^'\n]*)' on the Ansible Controller.*", re.DOTALL)
 #: An object that cannot even be read is given back as a whole, before the reason.
 _WHOLE_OBJECT = re.compile(r"patch: Invalid value: .*\": (?=[^\"]+$)", re.DOTALL)
 
@@ -55,6 +57,7 @@ def kubernetes_said(message: Any) -> str:
         except ValueError:
             pass  # cut off on its way; then it is told as it came
     text = _WHOLE_OBJECT.sub("what is given does not fit: ", text)
+    text = _NO_FILE.sub(r"There is no kubeconfig '\1' on the machine that runs Ansible.", text)
     said = " ".join(text.replace('"" is invalid: what', "What").split())
     return said if len(said) <= _LONGEST else said[: _LONGEST - 3] + "..."
 

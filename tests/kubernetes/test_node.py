@@ -69,7 +69,7 @@ def test_pods_that_would_find_no_other_place_are_told(rolled_out: RealCluster) -
     wait_for(lambda: node(rolled_out, ill)["pods"], 60)
     found = node(rolled_out, ill)["refusals"]
     assert [it["reason"] for it in found] == ["no_place"]
-    assert "no other one is Ready and takes pods" in found[0]["detail"]
+    assert "would find no other node: taints or its node selector keep it off" in found[0]["detail"]
 
 
 def test_a_budget_that_lets_no_pod_go_is_told_and_waited_for(rolled_out: RealCluster) -> None:
