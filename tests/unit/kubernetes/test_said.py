@@ -46,8 +46,8 @@ def answer(message: str) -> str:
         ("Failed to import\nthe library   (kubernetes)", "Failed to import the library (kubernetes)"),
         ('x {"kind":"Status","message":"cut', 'x {"kind":"Status","message":"cut'),
         (
-            "Could not find or access '/nonexistent' on the Ansible Controller.\nIf you are using a module and expect the "
-            "file to exist on the remote, see the remote_src option",
+            "Could not find or access '/nonexistent' on the Ansible Controller.\n"
+            "If you are using a module and expect the file to exist on the remote, see the remote_src option",
             "There is no kubeconfig '/nonexistent' on the machine that runs Ansible.",
         ),
         ("y" * 700, "y" * 597 + "..."),
