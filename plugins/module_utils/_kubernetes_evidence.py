@@ -95,7 +95,7 @@ def kept(ask: Ask, until: float, clock: Callable[[], float], pause: Callable[[fl
     later which one is now the container before (kubelet, pkg/kubelet/kuberuntime, GetContainerLogs: the sentence is
     given as if it were the log, with status 200).
     """
-    for _ in range(GONE_ASKED):
+    for _again in range(GONE_ASKED):
         text = ask()
         if not text.startswith(LOG_GONE):
             return text
