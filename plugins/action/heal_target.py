@@ -22,6 +22,8 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_commands 
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache
 from ansible_collections.selfheal.cluster.plugins.plugin_utils._resolve import resolve
 
+BEGUN = "SELFHEAL_BEGUN"  # of the healer's take_over; seconds since the epoch
+
 
 class ActionModule(ActionBase):
     """Invariant 13: an empty, ambiguous or unknown target is refused, and so is our own host by its name."""
@@ -46,7 +48,15 @@ class ActionModule(ActionBase):
         return result
 
     def _started(self) -> float:
-        return float(self._task.args.get("started") or _process_start())
+        return float(self._task.args.get("started") or _begun(_process_start(), time.time()))
+
+
+def _begun(process: float, now: float) -> float:
+    """When this heal began: a prepared run of the healer waited in this process before it was given its incident."""
+    try:
+        return min(max(process, float(os.environ.get(BEGUN, process))), now)
+    except ValueError:
+        return process
 
 
 def _process_start() -> float:

@@ -200,6 +200,7 @@ def play(folder: Path, incidents: int, services: int, progress: bool) -> dict[st
         where = place.make(
             folder / "healer", inventory(layers), url, command_file=str(folder / "nagios.cmd"),
             pages_dir=str(folder / "healer" / "pages"), metrics_file=str(folder / "healer" / "metrics.prom"),
+            prepare_run=False,  # it is the next run's, whose memory is no part of this row
         )  # fmt: skip
         tools = place.fake_systemd(where)
         with (

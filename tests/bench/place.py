@@ -181,12 +181,14 @@ def fake_systemd(place: Place, python: Path | None = None) -> Path:
 
 
 @contextlib.contextmanager
-def healer(place: Place, python: Path, tools: Path, path: Sequence[Path] = ()) -> Iterator[subprocess.Popen[bytes]]:
-    """The real ``selfheal run``, as its unit starts it; ``path`` comes before our own code."""
+def healer(
+    place: Place, python: Path, tools: Path, path: Sequence[Path] = (), more: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The real ``selfheal run``, as its unit starts it; ``path`` comes before our own code, ``more`` is environment."""
     folders = ":".join(str(each) for each in (*path, ROOT / "runner", ROOT / ".dev"))
     env = {
         "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin", "HOME": str(place.folder), "LANG": "C.UTF-8",
-        "PYTHONPATH": folders,
+        "PYTHONPATH": folders, **(more or {}),
     }  # fmt: skip
     with (place.folder / "healer.log").open("wb") as sink:
         process = subprocess.Popen(

@@ -42,6 +42,16 @@ for row in found["decisions"]:
     row["reasons"] = json.loads(row["reasons"])
 print(json.dumps(found))
 """
+#: A prepared run is a heal from the moment when its folder got the name of one; a link is left in its place.
+LIVE = r"""
+systemctl list-units --plain --no-legend --state=active,activating,deactivating 'selfheal-heal@*' |
+while read -r unit _; do
+    name=${unit#*@}
+    name=${name%.service}
+    case $name in ready-????????-1) [ -L "/var/lib/selfheal/runs/.$name" ] || continue ;; esac
+    echo "$unit"
+done
+"""
 SOCKET = r"""
 say() { printf '%s\n' "$1" | socat - UNIX-CONNECT:/run/haproxy/admin.sock; }
 say 'show servers state' | awk -v node="$1" '$4 == node {print $2}' | while read -r backend; do
@@ -167,11 +177,9 @@ class Monitor:
         return self.says("systemctl is-active -q selfheal.service") is not None
 
     def live(self) -> list[str] | None:
-        """Units of heals that are going on."""
-        text = self.says(
-            "systemctl list-units --plain --no-legend --state=active,activating,deactivating 'selfheal-heal@*'"
-        )
-        return None if text is None else [line.split()[0] for line in text.splitlines() if line.split()]
+        """Units of heals that are going on; not the one that is prepared for the next."""
+        text = self.says(LIVE)
+        return None if text is None else text.split()
 
     def runs(self, since: float) -> list[dict[str, Any]]:
         """What the runs that began since then say of themselves, as the heal writes it at every step."""

@@ -24,6 +24,7 @@ from selfheal_cluster.healer.loop import Healer
 from selfheal_cluster.healer.notify import Notify
 from selfheal_cluster.healer.policies import PolicyReader
 from selfheal_cluster.healer.reading import NagiosReader
+from selfheal_cluster.healer.ready import Cold, Ready
 from selfheal_cluster.healer.spool import Spool
 from selfheal_cluster.healer.units import Units
 from selfheal_cluster.healer.wake import Wake
@@ -57,18 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.once:  # the resident one says it in its heartbeat and waits until the journal is back
                 with contextlib.closing(Books(config.journal)) as books:
                     books.world(time.time())
-            return work(build(config, Log()), options.once)
+            return work(build(config, Log(), "" if options.once else options.config), options.once)
     except SelfhealError as exc:
         sys.stderr.write(f"selfheal: {exc.message}\n")
         return ERROR
 
 
-def build(config: Config, log: Log) -> Healer:
-    """A healer with its hands on the real things."""
-    books = Books(config.journal)
+def build(config: Config, log: Log, settings: str = "") -> Healer:
+    """A healer with its hands on the real things; with the path of its settings it has the next run wait ready."""
+    books, units = Books(config.journal), Units(config.heal_unit)
+    read = [settings, config.ansible_config]  # with another one of these a prepared run would know an old world
+    ahead = settings and config.prepare_run
     return Healer(
         config, Spool(config.spool), books, NagiosReader(config), PolicyReader(config.inventory, config.ansible_config),
-        Units(config.heal_unit), Deliverer(config.command_file, books), dispatch, log.say,
+        units, Deliverer(config.command_file, books), dispatch, log.say,
+        Ready(config.runs, units, read, log.say) if ahead else Cold(),
     )  # fmt: skip
 
 

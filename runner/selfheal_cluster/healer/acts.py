@@ -13,7 +13,10 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from selfheal_cluster.healer import told
 from selfheal_cluster.healer.config import Config
 from selfheal_cluster.healer.log import Troubles
+from selfheal_cluster.healer.ports import Prepared
+from selfheal_cluster.healer.ready import Cold
 from selfheal_cluster.healer.results import outcome_of, read_result
+from selfheal_cluster.healer.units import run_name
 
 NOT_STARTED = "not_started"
 GONE = ("inactive", "failed")
@@ -27,13 +30,18 @@ World = Mapping[str, Any]
 class Acts:
     """One method per act; what they remember is only what was said already."""
 
-    def __init__(self, config: Config, books: Any, runs: Any, troubles: Troubles, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: Config, books: Any, runs: Any, troubles: Troubles, say: Callable[[str], None],
+        ready: Prepared | None = None,
+    ) -> None:  # fmt: skip
         self._config = config
         self._books = books
         self._runs = runs
+        self._ready: Prepared = ready or Cold()
         self._troubles = troubles
         self._say = say
         self._waiting: dict[str, str] = {}
+        self.begun_at = float("-inf")  # the newest run
         self._start_at = float("-inf")
         self._spent = 0.0
         self._pause = FIRST_PAUSE_SECONDS
@@ -116,8 +124,15 @@ class Acts:
         del world
         if now < self._start_at or self._spent > STARTS_SECONDS:
             return
-        incident = str(act["incident"])
-        number = self._books.begin_run(incident, self._config.heal_unit, now, str(act.get("reason") or "ill"))
+        incident, reason = str(act["incident"]), str(act.get("reason") or "ill")
+        waits = self._ready.unit(now)
+        if waits:
+            number = self._books.begin_run(incident, waits, now, reason)
+            if self._ready.give(run_name(incident, number)):
+                self._begun(act, number, waits, now)
+                return
+            self._books.end_run(incident, number, NOT_STARTED, now)  # it did not hear it: nothing was begun
+        number = self._books.begin_run(incident, self._config.heal_unit, now, reason)
         unit = self._runs.name(incident, number)
         begun = time.monotonic()
         try:
@@ -133,6 +148,10 @@ class Acts:
                 return
             self._books.end_run(incident, number, NOT_STARTED, now)
             return
+        self._begun(act, number, unit, now)
+
+    def _begun(self, act: Act, number: int, unit: str, now: float) -> None:
+        incident, self.begun_at = str(act["incident"]), now
         self._pause = FIRST_PAUSE_SECONDS
         self._troubles.end("start", "runs are started again")
         self._waiting.pop(incident, None)
@@ -173,7 +192,7 @@ class Acts:
 
     def clock_went_back(self) -> None:
         """A pause that would end in a future that is not near any more."""
-        self._start_at = float("-inf")
+        self._start_at = self.begun_at = float("-inf")
 
     def _forget(self, world: World) -> None:
         """What was said about incidents that are closed now."""

@@ -41,6 +41,8 @@ class Config:
     heal_unit: str = "selfheal-heal@{name}.service"
     web_unit: str = "apache2.service"
     """The unit that runs Nagios' CGIs: its CPU time is what a poll costs there. Empty: the cost is estimated."""
+    prepare_run: bool = True
+    """Have the unit of the next heal wait, loaded, for its incident: some 70 MB for about a second."""
     metrics_file: str = ""
     pages_dir: str = ""
 
@@ -72,7 +74,8 @@ def parse(content: Any, path: str = DEFAULT_PATH) -> Config:
     for key, value in content.items():
         if key == "nagios":
             continue
-        values[key] = _seconds(value, key, path) if kinds[key] == "float" else _text(value, key, path)
+        kind = {"float": _seconds, "bool": _truth}.get(str(kinds[key]), _text)
+        values[key] = kind(value, key, path)
     config = Config(**values)
     if not UNIT.fullmatch(config.heal_unit):
         raise _wrong(f"{path}: heal_unit must be like 'selfheal-heal@{{name}}.service', not {config.heal_unit!r}")
@@ -107,6 +110,12 @@ def _seconds(value: Any, key: str, path: str) -> float:
     if not 0.5 <= number <= 3600:  # NaN is not within
         raise _wrong(f"{path}: {key} must be seconds from 0.5 to 3600, not {json.dumps(value)[:60]}")
     return number
+
+
+def _truth(value: Any, key: str, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(f"{path}: {key} must be true or false, not {json.dumps(value)[:60]}")
+    return value
 
 
 def _near(key: str, known: list[str]) -> str:

@@ -20,8 +20,9 @@ from selfheal_cluster.healer.config import Config
 from selfheal_cluster.healer.deliver import Deliverer
 from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
-from selfheal_cluster.healer.ports import Folder, Policies, Reader, Runs
+from selfheal_cluster.healer.ports import Folder, Policies, Prepared, Reader, Runs
 from selfheal_cluster.healer.reading import Reading
+from selfheal_cluster.healer.ready import Cold
 from selfheal_cluster.healer.silence import HEARD, Deaf, silence
 from selfheal_cluster.healer.spool import Batch
 from selfheal_cluster.healer.units import with_starting
@@ -34,6 +35,7 @@ CHANGING = ("open", "ended", "close")  # an incident that was just opened is sta
 CHORES_SECONDS = 3600.0
 ALERTS_BETWEEN = 10000
 CLOCK_SECONDS = 5.0
+CALM_SECONDS = 15.0  # after the begin of a run: until then its machine has something better to do than to load Ansible
 VERDICT_AGE_SECONDS = 60.0
 DEAF = ("not_running", "no_pipe")
 TROUBLE_OF = {"no_journal": "journal", "no_systemd": "systemd", **dict.fromkeys(DEAF, "pipe")}
@@ -46,7 +48,7 @@ class Healer:
 
     def __init__(
         self, config: Config, spool: Folder, books: Any, reader: Reader, policies: Policies, runs: Runs,
-        deliverer: Deliverer, decide: Decide, say: Callable[[str], None],
+        deliverer: Deliverer, decide: Decide, say: Callable[[str], None], ready: Prepared | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.spool = spool
@@ -58,7 +60,8 @@ class Healer:
         self.say = say
         self.stopping = False
         self.troubles = Troubles(say)
-        self.acts = Acts(config, books, runs, self.troubles, say)
+        self.ready: Prepared = ready or Cold()
+        self.acts = Acts(config, books, runs, self.troubles, say, self.ready)
         self.papers = Papers(config, books, self.troubles)
         self.voice = Voice(config, books, deliverer, self.troubles, say)
         self.pace = pacing.Pace()
@@ -91,6 +94,7 @@ class Healer:
         if not self.stopping:
             self._part("dispatch", self.act, now)
         self._part("pipe", self.deliver, now)
+        self._part("ready", self.prepare, now)
         self._part("pages", self.paper, now)
         self._part("quota", self.chores, now)
         if not self._journal_failed:
@@ -273,6 +277,15 @@ class Healer:
         """How old a reading may be, in seconds. Where one is dear they are far apart; a run looks again anyway."""
         return max(VERDICT_AGE_SECONDS, 3 * self.pace.last_cost / pacing.SHARE)
 
+    def prepare(self, now: float) -> None:
+        """Have the next run wait ready, where one may be needed and nothing has just begun."""
+        policies = (self._world.get("policies") or {}).values()
+        acting = any(policy.get("mode") != "observe" for policy in policies)
+        begun = [self.acts.begun_at, *(float(run["started_at"]) for run in self._world.get("runs") or ())]
+        calm = now - max(begun) > CALM_SECONDS
+        self.ready.step(now, acting and calm and not self.stopping and self.last is not None)
+        self.troubles.end("ready", "can be begun again")
+
     # -- telling ---------------------------------------------------------------------------------
 
     def deliver(self, now: float) -> None:
@@ -341,4 +354,5 @@ class Healer:
         self.reader.stop()
         self.policies.stop()
         self.papers.stop()
+        self.ready.close()
         self.books.close()

@@ -2,7 +2,8 @@
 # Copyright: (c) 2026, selfheal.cluster contributors
 """What a unit ``selfheal-heal@INCIDENT-N.service`` runs: one heal through ansible-runner, in a folder of its own.
 
-The playbook decides for itself on live truth; the exit code is the playbook's.
+The playbook decides for itself on live truth; the exit code is the playbook's. A unit named ``ready-HEX-1`` is a
+prepared run: it begins the same without an incident, and takes over the first that the healer names (``ready``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ORIGIN
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from selfheal_cluster.errors import CliError
-from selfheal_cluster.healer import results
+from selfheal_cluster.healer import ready, results, warm
 from selfheal_cluster.healer.config import DEFAULT_PATH, Config, load
 from selfheal_cluster.healer.units import parse_name
 from selfheal_cluster.playbook import environment
@@ -27,6 +30,7 @@ from selfheal_cluster.playbook import environment
 PLAYBOOK = "selfheal.cluster.heal"
 IDENT = "heal"
 DROPPED = ("ANSIBLE_STDOUT_CALLBACK",)  # the runner sets its own, which also writes the events
+REFUSED = (SelfhealError, CliError, OSError)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
         description="One heal of an incident in the journal, as a unit of systemd runs it. By hand use: selfheal heal.",
         epilog="Exit codes: those of ansible-playbook; 1 when the heal could not begin (the sentence says why).",
     )
-    found.add_argument("name", metavar="INCIDENT-N", help="the incident and the number of the run")
+    found.add_argument(
+        "name", metavar="INCIDENT-N", help="the incident and the number of the run; or ready-HEX-1: wait for one"
+    )
     found.add_argument("--config", default=DEFAULT_PATH, metavar="FILE", help="settings (default: %(default)s)")
     return found
 
@@ -47,17 +53,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         incident, number = parse_name(options.name)
         config = load(options.config)
+        if ready.NAME.fullmatch(options.name):
+            return prepared(config, options.name, options.config)
         node, live = look_up(config.journal, incident, number)
         folder = make_folder(config.runs, options.name, live)
-        code = run(config, folder, node, incident)
-        make_room(config, options.name)
-        return code
-    except (SelfhealError, CliError) as exc:
-        sys.stderr.write(f"selfheal-run-heal: {exc.message}\n")
+        return run(config, folder, node, incident)
+    except REFUSED as exc:
+        sys.stderr.write(f"selfheal-run-heal: {why(exc)}\n")
         return 1
-    except OSError as exc:
-        sys.stderr.write(f"selfheal-run-heal: cannot write to {config.runs}: {exc.strerror or exc}\n")
-        return 1
+
+
+def why(exc: BaseException) -> str:
+    """One sentence."""
+    if isinstance(exc, OSError):
+        return f"cannot write {exc.filename or 'to the folder of runs'}: {exc.strerror or exc}"
+    return str(getattr(exc, "message", exc))
 
 
 def look_up(path: str, incident: str, number: int) -> tuple[str, list[str]]:
@@ -90,9 +100,9 @@ def alive(journal: Journal) -> list[str]:
     return [f"{row['incident']}-{row['number']}" for row in found]
 
 
-def make_folder(runs: str, name: str, live: Sequence[str]) -> Path:
+def make_folder(runs: str, name: str, live: Sequence[str], hidden: bool = False) -> Path:
     """A folder that no run had before, and room for it."""
-    folder = Path(runs) / name
+    folder = ready.folder_of(runs, name) if hidden else Path(runs) / name
     try:
         results.prune(runs, [*live, name], kept_bytes=None)  # traffic is not safe yet: nothing here may take long
         folder.mkdir(mode=0o700)
@@ -125,28 +135,93 @@ def run_environment(config: Config, folder: Path, base: Mapping[str, str]) -> di
 
 def run(config: Config, folder: Path, node: str, incident: str) -> int:
     """The heal itself, to its end."""
-    import ansible_runner
+    announce(node, incident, folder)
+    done = play(config, folder, run_environment(config, folder, os.environ), extravars=extra(node, incident))
+    return ended(config, folder.name, done)
 
-    env = run_environment(config, folder, os.environ)
+
+def prepared(config: Config, name: str, settings: str) -> int:
+    """A prepared run: all but the incident, to the end of the heal that it was given, if it was."""
+    with Journal(config.journal) as journal:
+        live = alive(journal)
+    folder = make_folder(config.runs, name, live, hidden=True)
+    try:
+        env = {**run_environment(config, folder, os.environ), warm.NAME: name, warm.SETTINGS: settings}
+        done = play(config, folder, env, words=[sys.executable, "-m", warm.__name__])
+        if folder.is_symlink():
+            return ended(config, folder.readlink().name, done)
+        return int(done.rc if done.rc is not None else 1)
+    finally:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def take_over(config: Config, name: str, run: str) -> list[str]:
+    """The prepared run becomes this one: its folder gets the run's name, and is still found by its own.
+
+    The words that ``ansible-playbook`` needs more. Refused like a run that is started by its name.
+    """
+    incident, number = parse_name(run)
+    node, _live = look_up(config.journal, incident, number)
+    own, folder = ready.folder_of(config.runs, name), Path(config.runs) / run
+    if os.path.lexists(folder):
+        raise SelfhealError("run_exists", f"{folder} is there already: this run has been started before")
+    own.rename(folder)
+    own.symlink_to(run)  # the runner has begun with that path
+    os.environ.update(SELFHEAL_RESULT_FILE=str(folder / results.RESULT), SELFHEAL_BEGUN=repr(time.time()))
+    given = folder / "env" / "extravars"
+    given.parent.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(given, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as sink:
+        json.dump(extra(node, incident), sink)
+    announce(node, incident, folder)
+    return ["-e", f"@{given}"]
+
+
+def extra(node: str, incident: str) -> dict[str, str]:
+    """What the playbook is told of its heal."""
+    return {"selfheal_node": node, "selfheal_incident": incident}
+
+
+def announce(node: str, incident: str, folder: Path) -> None:
+    """The first line in systemd's journal."""
+    sys.stdout.write(f"selfheal-run-heal: heal of {node}, incident {incident}, in {folder}\n")
+    sys.stdout.flush()
+
+
+def play(config: Config, folder: Path, env: Mapping[str, str], words: Sequence[str] = (), **more: Any) -> Any:
+    """The playbook through ansible-runner. ``words`` are another program that takes ansible-playbook's words."""
+    from ansible_runner import interface
+
     # The runner adds its own environment to that of the playbook, and writes all of it down: only ours may be there.
     os.environ.clear()
     os.environ.update(env)
-    sys.stdout.write(f"selfheal-run-heal: heal of {node}, incident {incident}, in {folder}\n")
-    sys.stdout.flush()
-    done: Any = ansible_runner.run(
+    runner = interface.init_runner(
         private_data_dir=str(folder),
         ident=IDENT,
         playbook=PLAYBOOK,
         inventory=config.inventory,
-        extravars={"selfheal_node": node, "selfheal_incident": incident},
-        envvars=env,
+        envvars=dict(env),
         quiet=False,
         # The runner would end the heal where its copy of the output does not fit on the disk; systemd's journal has it.
         settings={"suppress_output_file": True},
+        **more,
     )
-    result = results.read_result(config.runs, incident, parse_name(folder.name)[1])
+    if words:
+        runner.config.command[:1] = words
+    runner.run()
+    return runner
+
+
+def ended(config: Config, name: str, done: Any) -> int:
+    """What came of it, and room for the next one."""
+    incident, number = parse_name(name)
+    result = results.read_result(config.runs, incident, number)
     word = result.get("status") or done.status
+    node = result.get("node") or incident
     sys.stdout.write(f"selfheal-run-heal: {node}: {json.dumps(word)}, exit code {done.rc}\n")
+    make_room(config, name)
     return int(done.rc if done.rc is not None else 1)
 
 

@@ -61,6 +61,8 @@ class FakeFarm:
         self.unread = 0
         self.outcome = "healed"
         self.units: dict[str, float] = {}
+        self.prepared = False  # whether a prepared run always waits
+        self.given: dict[str, str] = {}
         self.started: list[str] = []
         self.refused: list[str] = []  # runs whose plan found nothing to heal, or Nagios not to be believed
         self.refuse_start = ""
@@ -92,7 +94,7 @@ class FakeFarm:
             self.config, Tripped(Spool(self.config.spool), "spool", trip), books,
             Tripped(FakeReader(self), "reader", trip), FakePolicies(), Tripped(FakeUnits(self), "units", trip),
             Deliverer("pipe", books, lambda pipe, sent: trip("pipe.write", lambda: self.write(pipe, sent))),
-            dispatch, lines.append,
+            dispatch, lines.append, Tripped(FakePrepared(self), "prepared", trip) if self.prepared else None,
         )  # fmt: skip
 
     def fall_ill(self, node: str, alert: bool = True) -> None:
@@ -147,11 +149,15 @@ class FakeFarm:
                 del self.units[unit]
             elif self.now - started >= HEAL_SECONDS:
                 del self.units[unit]
-                self._end(*parse_name(unit.partition("@")[2].removesuffix(".service")), started)
+                self._end(*parse_name(self.run_of(unit)), started)
+
+    def run_of(self, unit: str) -> str:
+        """The run that a unit does: by its name, or by what a prepared one was given."""
+        return self.given.get(unit) or unit.partition("@")[2].removesuffix(".service")
 
     def plan(self, unit: str) -> bool:
         """What a run's plan says on live truth; a refusal is a decision in the journal, as a real one."""
-        incident, _number = parse_name(unit.partition("@")[2].removesuffix(".service"))
+        incident, _number = parse_name(self.run_of(unit))
         with Journal(self.config.journal) as journal:
             row = journal.rows("SELECT node, layer FROM incidents WHERE id = ?", incident)[0]
             reason = "" if row["node"] in self.ill_since else "not_ill"
@@ -292,6 +298,29 @@ class FakeUnits:
 
     def listed(self) -> dict[str, str]:
         return dict.fromkeys(self.farm.units, "active")
+
+
+class FakePrepared:
+    """A prepared run that is there whenever it is wanted; one that was given nothing ends with its healer."""
+
+    def __init__(self, farm: FakeFarm) -> None:
+        self.farm = farm
+
+    def step(self, now: float, wanted: bool) -> None:
+        """There is one already."""
+
+    def unit(self, now: float) -> str:
+        return f"selfheal-heal@ready-{len(self.farm.given):08x}-1.service"
+
+    def give(self, name: str) -> bool:
+        unit = self.unit(self.farm.now)
+        self.farm.given[unit] = name
+        self.farm.units[unit] = self.farm.now
+        (self.farm.started if self.farm.plan(unit) else self.farm.refused).append(unit)
+        return True
+
+    def close(self) -> None:
+        """It ends by itself."""
 
 
 class Tripped:

@@ -96,6 +96,7 @@ class Farm:
             "inventory": str(folder / "inventory"), "journal": self.journal, "spool": str(folder / "spool"),
             "runs": str(folder / "runs"), "command_file": str(folder / "nagios.cmd"), "poll_seconds": 0.5,
             "web_unit": "", "read_timeout_seconds": PATIENCE_SECONDS, "nagios": {"url": self.nagios.url},
+            "prepare_run": False,
         }))  # fmt: skip
         for name, text in (("sudo", SUDO), ("systemctl", SYSTEMCTL)):
             tool = folder / "tools" / name

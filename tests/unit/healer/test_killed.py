@@ -15,6 +15,8 @@ import pytest
 
 from tests.unit.healer.fake_farm import FakeFarm
 
+OFTEN = ("spool.names", "books.world", "books.pending", "units.listed", "prepared.step", "prepared.unit")
+
 
 class Killed(BaseException):
     """As SIGKILL: no handler of the healer may see it."""
@@ -39,10 +41,11 @@ class Killer:
         return found
 
 
-def scenario(folder: Path, killer: Killer) -> FakeFarm:
+def scenario(folder: Path, killer: Killer, prepared: bool) -> FakeFarm:
     """One illness with two alerts; at the kill, a new healer over the same journal."""
     folder.mkdir()
     farm = FakeFarm(folder)
+    farm.prepared = prepared
     healer = farm.healer(trip=killer)
     farm.fall_ill("n0-1")
     farm.drop("n0-1", service="swap")
@@ -55,9 +58,9 @@ def scenario(folder: Path, killer: Killer) -> FakeFarm:
     return farm
 
 
-def calls_of_a_whole_run(folder: Path) -> list[str]:
+def calls_of_a_whole_run(folder: Path, prepared: bool) -> list[str]:
     killer = Killer()
-    scenario(folder, killer)
+    scenario(folder, killer, prepared)
     return killer.calls
 
 
@@ -67,23 +70,25 @@ def places(calls: list[str]) -> list[int]:
     found = []
     for place, name in enumerate(calls):
         seen[name] = seen.get(name, 0) + 1
-        limit = 5 if name in ("spool.names", "books.world", "books.pending", "units.listed") else 12
+        limit = 5 if name in OFTEN else 12
         if seen[name] <= limit:
             found.append(place)
     return found
 
 
+@pytest.mark.parametrize("prepared", [False, True], ids=["cold", "prepared"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path, after: bool) -> None:
-    calls = calls_of_a_whole_run(tmp_path / "whole")
+def test_nothing_is_lost_and_nothing_is_done_twice(tmp_path: Path, after: bool, prepared: bool) -> None:
+    calls = calls_of_a_whole_run(tmp_path / "whole", prepared)
     wanted = {
         "spool.read", "spool.remove", "books.take_in", "books.open_incident", "books.attach", "books.begin_run",
-        "units.start", "books.end_run", "books.post", "books.delivered", "pipe.write", "reader.begin",
+        "books.end_run", "books.post", "books.delivered", "pipe.write", "reader.begin",
+        "prepared.give" if prepared else "units.start",
     }  # fmt: skip
     assert wanted <= set(calls), "the scenario does not reach every call"
     for place in places(calls):
         killer = Killer(place, after)
-        farm = scenario(tmp_path / f"at{place}", killer)
+        farm = scenario(tmp_path / f"at{place}", killer, prepared)
         where = f"killed {'after' if after else 'before'} call {place} ({calls[place]})"
         assert len(killer.calls) == place + 1, where
         alerts = farm.rows("SELECT outcome FROM alerts")

@@ -160,7 +160,7 @@ def test_a_full_disk_is_told_and_the_runner_keeps_no_output_of_its_own(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = dict(os.environ)
-    monkeypatch.setattr("ansible_runner.run", full)
+    monkeypatch.setattr("ansible_runner.interface.init_runner", full)
     try:
         assert run_heal.main([name, "--config", str(path)]) == 1
     finally:

@@ -15,7 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.integration.nagios_fixture import RealNagios, host_object, service_object, wait_for
+from tests.prepared import waits
 from tests.unit.healer.test_process import ENV, GROUP_VARS, rows, settings, with_pipe
 
 FAKE_SUDO = '#!/bin/sh\nshift\nexec "$@"\n'
@@ -42,12 +45,14 @@ else:
 """
 
 
-def test_from_alert_to_a_run_that_has_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prepared", [True, False])
+def test_from_alert_to_a_run_that_has_ended(tmp_path: Path, prepared: bool) -> None:
     objects = host_object("monitor") + service_object("monitor", "selfheal")
     objects += host_object("ei1") + service_object("ei1", "web") + host_object("ei2") + service_object("ei2", "web")
     with RealNagios(objects) as nagios:
         path = settings(tmp_path, nagios.url)
         with_pipe(path, nagios)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "prepare_run": prepared}))
         # Every host is reached locally, so the real playbook refuses its target as our own host: nothing is touched.
         everyone = {
             "all": {"vars": {"ansible_connection": "local"}}, "monitor": {"hosts": {"watch": {}}},
@@ -70,6 +75,8 @@ def test_from_alert_to_a_run_that_has_ended(tmp_path: Path) -> None:
         ) as process:  # fmt: skip
             try:
                 wait_for(lambda: rows(path, "SELECT 1 FROM readings"), 60.0, "a reading")
+                if prepared:
+                    wait_for(lambda: waits(process.pid), 60.0, "the prepared run")
                 nagios.passive("ei1", "web", 2, "no answer")
                 event = {"v": 1, "at": time.time(), "host": "ei1", "service": "web", "state": "CRITICAL",
                          "type": "HARD", "attempt": 1, "event_id": 1}  # fmt: skip
@@ -89,6 +96,9 @@ def test_from_alert_to_a_run_that_has_ended(tmp_path: Path) -> None:
     assert (folder / "artifacts" / "heal" / "rc").read_text() == "2"
     assert "no heal touches it" in (tmp_path / "run.log").read_text()
     lines = log.read_text().splitlines()
-    assert sum(" started as selfheal-heal@" in line for line in lines) == 1, lines
+    started = [line for line in lines if " started as selfheal-heal@" in line]
+    assert len(started) == 1, lines
+    assert (" started as selfheal-heal@ready-" in started[0]) == prepared
+    assert sorted(entry.name for entry in (tmp_path / "runs").iterdir()) == [".healer.lock", folder.name]
     assert sum(" ended: " in line for line in lines) == 1, lines
     assert not [line for line in lines if line.startswith("bug")], lines

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""``ansible-playbook`` of a prepared run: everything is loaded, then it waits for the name of its run.
+
+It takes the same words as ``ansible-playbook``, which it becomes. What may differ from one heal to the next (inventory,
+playbook, roles, the journal) is read afterwards. Ansible reads its configuration while it is loaded: the healer sends
+nothing to a prepared run whose ansible.cfg has changed since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import socket
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME, SETTINGS = "SELFHEAL_PREPARED", "SELFHEAL_PREPARED_CONFIG"
+# What every heal loads before its first task, beside what PlaybookCLI loads by itself. One that another version of
+# Ansible does not have is loaded later, or never.
+AHEAD = (
+    "ansible.executor.playbook_executor", "ansible.executor.task_executor", "ansible.executor.process.worker",
+    "ansible.executor.module_common", "ansible.playbook.role_include", "ansible.playbook.included_file",
+    "ansible.plugins.strategy", "ansible.plugins.connection", "ansible.plugins.shell", "ansible.plugins.cache",
+    "ansible.module_utils.connection", "multiprocessing.synchronize", "multiprocessing.popen_fork",
+    "ansible_collections.ansible.builtin", "ansible_collections.selfheal.cluster.plugins.action.heal_target",
+    "ansible_collections.selfheal.cluster.plugins.action.heal_plan",
+    "ansible_collections.selfheal.cluster.plugins.action.heal_step",
+    "ansible_collections.selfheal.cluster.plugins.lookup.heal_options",
+)  # fmt: skip
+
+
+def main() -> int:
+    """The entrance."""
+    name, settings = os.environ.pop(NAME), os.environ.pop(SETTINGS)
+    load()
+    from selfheal_cluster.healer import run_heal
+    from selfheal_cluster.healer.config import load as read
+
+    config = read(settings)
+    run = wait(config.runs, name)
+    if not run:
+        return 0  # the healer has ended, or needs none
+    try:
+        sys.argv = ["ansible-playbook", *run_heal.take_over(config, name, run), *sys.argv[1:]]
+    except run_heal.REFUSED as exc:
+        sys.stderr.write(f"selfheal-run-heal: {run_heal.why(exc)}\n")
+        return 1
+    from ansible.cli.playbook import PlaybookCLI
+
+    PlaybookCLI.cli_executor()
+    return 0  # it has left by SystemExit with the playbook's code
+
+
+def load() -> None:
+    """Ansible first: its finder of collections has to be there before anything of a collection is imported."""
+    importlib.import_module("ansible.cli.playbook")
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader()
+    # PlaybookCLI asks for the same again, and Python would warn that it is there.
+    warnings.filterwarnings("ignore", message="AnsibleCollectionFinder has already been configured")
+    for module in AHEAD:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
+def wait(runs: str, name: str) -> str:
+    """The name of the run, once the healer says it; empty when it lets go of the connection, or the runner is gone."""
+    from selfheal_cluster.healer.ready import MAX_WORD, SOCKET, short
+
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    with line:
+        try:
+            with short(Path(runs) / SOCKET) as address:
+                line.connect(address)
+            line.sendall(json.dumps({"ready": name}).encode("ascii") + b"\n")
+            calls = select.poll()
+            calls.register(line, select.POLLIN)
+            calls.register(0, 0)  # the terminal of the runner: its end is the runner's end
+            if any(place == 0 for place, _event in calls.poll()):
+                return ""
+            word: Any = json.loads(line.recv(MAX_WORD) or b"{}")
+        except (OSError, ValueError):
+            return ""
+    return str(word.get("run") or "") if isinstance(word, Mapping) else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""A prepared run waits for its incident, is used once, and never when it knows an old world; real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
+from selfheal_cluster.healer import ready
+from selfheal_cluster.healer.acts import Acts
+from selfheal_cluster.healer.log import Troubles
+from selfheal_cluster.healer.ready import Ready, folder_of
+from selfheal_cluster.healer.units import Units
+from tests.unit.healer.test_parts import GOOD, config
+from tests.unit.healer.test_process import ENV
+from tests.unit.healer.test_run_heal import place, run
+
+NOW = 1_795_560_000.0
+PATTERN = "selfheal-heal@{name}.service"
+PATIENCE = 120.0
+
+
+class FakeUnits:
+    """systemd that begins nothing by itself; ``begin`` is what a test does at a start."""
+
+    def __init__(self, begin: Callable[[str], None] = lambda unit: None) -> None:
+        self.begin = begin
+        self.started: list[str] = []
+        self.active: dict[str, str] = {}
+        self.refused = ""
+
+    def name(self, incident: str, number: int) -> str:
+        return Units(PATTERN).name(incident, number)
+
+    def start(self, unit: str) -> None:
+        if self.refused:
+            raise SelfhealError("no_systemd", self.refused)
+        self.started.append(unit)
+        self.begin(unit)
+
+    def listed(self) -> dict[str, str]:
+        return self.active
+
+
+def name_of(unit: str) -> str:
+    return unit.removeprefix("selfheal-heal@").removesuffix(".service")
+
+
+class Place:
+    """A healer's side, and a fake of the waiting process at the other end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runs = folder / "runs"
+        self.runs.mkdir(exist_ok=True)
+        self.read = folder / "ansible.cfg"
+        self.read.write_text("[defaults]\n")
+        self.said: list[str] = []
+        self.units = FakeUnits()
+        self.ready = Ready(str(self.runs), self.units, [str(self.read)], self.said.append)
+
+    def call(self, name: str) -> socket.socket:
+        line = socket.socket(socket.AF_UNIX)
+        with ready.short(self.runs / ready.SOCKET) as address:
+            line.connect(address)
+        line.sendall(json.dumps({"ready": name}).encode() + b"\n")
+        return line
+
+    def waiting(self, now: float = NOW) -> tuple[str, socket.socket]:
+        self.ready.step(now, True)
+        unit = self.units.started[-1]
+        line = self.call(name_of(unit))
+        assert self.ready.unit(now) == unit
+        return unit, line
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path)
+    yield found
+    found.ready.close()
+
+
+def closed(line: socket.socket) -> bool:
+    line.settimeout(5.0)
+    return line.recv(100) == b""
+
+
+def test_one_that_waits_hears_the_name_of_its_run_and_is_used_once(here: Place) -> None:
+    unit, line = here.waiting()
+    assert here.ready.give("ei1-20261130-1-1")
+    assert json.loads(line.recv(1000)) == {"run": "ei1-20261130-1-1"}
+    assert closed(line)
+    assert here.ready.unit(NOW) == "" and not here.ready.give("ei1-20261130-1-1")
+    here.ready.step(NOW + 1, False)
+    assert here.units.started == [unit], "not while it is not wanted"
+    here.ready.step(NOW + 2, True)
+    assert len(here.units.started) == 2 and here.units.started[1] != unit
+
+
+def test_until_it_says_that_it_waits_there_is_none_and_no_second_one_is_begun(here: Place) -> None:
+    for second in range(30):
+        here.ready.step(NOW + second, True)
+        assert here.ready.unit(NOW + second) == ""
+    assert len(here.units.started) == 1
+
+
+@pytest.mark.parametrize("change", ["died", "read_another_file", "the_file_is_gone", "too_old", "clock_went_back"])
+def test_one_that_is_not_to_be_trusted_is_let_go(here: Place, change: str) -> None:
+    unit, line = here.waiting()
+    now = NOW + 1
+    if change == "died":
+        line.close()
+    elif change == "read_another_file":
+        here.read.write_text("[defaults]\nforks = 1\n")
+    elif change == "the_file_is_gone":
+        here.read.unlink()
+    else:
+        now = NOW + ready.WAIT_SECONDS if change == "too_old" else NOW - 100
+    assert here.ready.unit(now) == ""
+    here.ready.step(now, True)
+    assert len(here.units.started) == 2 and here.units.started[1] != unit, "another one is begun in its place"
+    assert change == "died" or closed(line), "it ends with its connection"
+
+
+def test_a_stranger_at_the_socket_gets_nothing(here: Place) -> None:
+    here.ready.step(NOW, True)
+    name = name_of(here.units.started[0])
+    lines = [here.call(other) for other in ("ready-00000000-1", "", "../x")]
+    assert here.ready.unit(NOW) == ""
+    assert all(closed(line) for line in lines)
+    own = here.call(name)
+    assert here.ready.unit(NOW) == here.units.started[0]
+    here.call(name).close()
+    here.ready.step(NOW + 1, True)
+    assert here.ready.unit(NOW + 1), "one more caller changes nothing"
+    assert here.ready.give("a-1")
+    assert own.recv(100) == b'{"run": "a-1"}\n'
+    assert (here.runs / ready.SOCKET).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_begun_is_said_once_and_tried_again_more_and_more_seldom(here: Place) -> None:
+    here.units.refused = "cannot start it: no systemd"
+    tried = []
+    for second in range(100):
+        before = here.ready._not_before
+        here.ready.step(NOW + second, True)
+        if here.ready._not_before != before:
+            tried.append(second)
+    assert tried == [0, 10, 30, 70]
+    assert here.said == [
+        "prepared run: cannot start it: no systemd; heals start without one, which takes a second longer"
+    ]
+    here.units.refused = ""
+    here.waiting(NOW + 1000)
+    assert here.said[1:] == ["prepared run: waits again"]
+
+
+def test_one_that_never_comes_up_is_given_up(here: Place) -> None:
+    here.ready.step(NOW, True)
+    here.ready.step(NOW + ready.COME_SECONDS, True)
+    assert "did not come up in 60 s" in here.said[0]
+    here.ready.step(NOW + ready.COME_SECONDS + 1, True)
+    assert len(here.units.started) == 1, "a pause first"
+    here.ready.step(NOW + ready.COME_SECONDS + 11, True)
+    assert len(here.units.started) == 2
+
+
+def test_what_killed_ones_left_is_swept_and_nothing_else(here: Place) -> None:
+    used, left, linked = "ready-0000000a-1", "ready-0000000b-1", "ready-0000000c-1"
+    for name in (used, left):
+        (folder_of(str(here.runs), name) / "env").mkdir(parents=True)
+    folder_of(str(here.runs), linked).symlink_to("ei1-x-1")
+    for other in ("ei1-x-1", ".ready-else", "somebody"):
+        (here.runs / other).mkdir()
+    here.units.active = {f"selfheal-heal@{used}.service": "active"}
+    here.ready.step(NOW, True)
+    assert sorted(entry.name for entry in here.runs.iterdir()) == [
+        ".ready", f".{used}", ".ready-else", "ei1-x-1", "somebody",
+    ]  # fmt: skip
+
+
+def test_the_end_of_the_healer_is_the_end_of_the_one_that_waits(here: Place) -> None:
+    _unit, line = here.waiting()
+    here.ready.close()
+    assert closed(line)
+    assert not (here.runs / ready.SOCKET).exists()
+
+
+def test_a_socket_fits_whatever_the_path_of_its_folder(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    found = Place(deep)
+    found.waiting()[1].close()
+    found.ready.close()
+
+
+# -- carrying out a start ------------------------------------------------------------------------------
+
+
+class FakeBooks:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.count = 0
+
+    def begin_run(self, incident: str, unit: str, now: float, why: str = "ill") -> int:
+        self.count += 1
+        self.asked.append(f"begin {self.count} {unit}")
+        return self.count
+
+    def end_run(self, incident: str, number: int, outcome: str, now: float) -> None:
+        self.asked.append(f"end {number} {outcome}")
+
+
+class FakePrepared:
+    def __init__(self, hears: bool) -> None:
+        self.hears = hears
+        self.given: list[str] = []
+
+    def unit(self, now: float) -> str:
+        return "selfheal-heal@ready-0000000a-1.service"
+
+    def give(self, name: str) -> bool:
+        self.given.append(name)
+        return self.hears
+
+
+@pytest.mark.parametrize(("hears", "asked", "started"), [
+    (True, ["begin 1 selfheal-heal@ready-0000000a-1.service"], []),
+    (False, ["begin 1 selfheal-heal@ready-0000000a-1.service", "end 1 not_started", f"begin 2 {PATTERN}"],
+     ["selfheal-heal@I1-2.service"]),
+])  # fmt: skip
+def test_a_start_goes_to_the_one_that_waits_or_to_systemd_and_never_to_both(
+    hears: bool, asked: list[str], started: list[str]
+) -> None:
+    books, units, waits = FakeBooks(), FakeUnits(), FakePrepared(hears)
+    prepared: Any = waits
+    acts = Acts(config.parse(GOOD), books, units, Troubles(lambda _: None), lambda _: None, prepared)
+    acts.carry_out([{"act": "start", "incident": "I1", "node": "ei1"}], {}, NOW)
+    assert (books.asked, units.started, waits.given) == (asked, started, ["I1-1"])
+
+
+# -- the real process ----------------------------------------------------------------------------------
+
+
+class Real:
+    """A real unit's process behind the healer's side; only systemd is a fake."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.run, self.books = place(folder)
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+        self.units = FakeUnits(self.begin)
+        self.said: list[str] = []
+        self.ready = Ready(str(folder / "runs"), self.units, [str(self.path)], self.said.append)
+
+    def begin(self, unit: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "selfheal_cluster.healer.run_heal", name_of(unit), "--config", str(self.path)],
+            env={**ENV, "SECRET": "s3cret"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def wait(self) -> str:
+        self.ready.step(time.time(), True)
+        end = time.monotonic() + PATIENCE
+        while not (unit := self.ready.unit(time.time())):
+            assert time.monotonic() < end and self.process is not None and self.process.poll() is None
+            time.sleep(0.05)
+        return unit
+
+    def ended(self) -> tuple[int, str]:
+        assert self.process is not None
+        out, _errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[Real]:
+    found = Real(tmp_path)
+    yield found
+    found.ready.close()
+    if found.process is not None and found.process.poll() is None:
+        found.process.kill()
+        found.process.wait()
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in (folder / "runs").iterdir())
+
+
+def test_the_prepared_heal_is_the_same_heal(real: Real) -> None:
+    # Every host is reached locally here, so the real playbook refuses its target as our own host: nothing is touched.
+    unit = real.wait()
+    assert visible(real.folder) == [".ready", f".{name_of(unit)}"]
+    assert real.ready.give(real.run)
+    code, out = real.ended()
+    assert code == 2, out
+    assert f"heal of ei1, incident {real.run.rpartition('-')[0]}, in {real.folder}/runs/{real.run}" in out
+    assert "ei1 is the controller, the journal or Nagios" in out
+    folder = real.folder / "runs" / real.run
+    assert (folder / "artifacts" / "heal" / "rc").read_text() == "2"
+    assert list((folder / "artifacts" / "heal" / "job_events").glob("*.json"))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    said = json.loads((folder / "env" / "extravars").read_text())
+    assert said == {"selfheal_node": "ei1", "selfheal_incident": real.run.rpartition("-")[0]}
+    assert "s3cret" not in (folder / "artifacts" / "heal" / "command").read_text()
+    assert "already been configured" not in out and "WARNING" not in out
+    assert visible(real.folder) == [".ready", real.run], "it is found by the name of its run alone"
+    again = run(real.path, real.run)
+    assert (again.returncode, "has been started before" in again.stderr) == (1, True)
+
+
+def test_a_healer_that_ends_leaves_no_prepared_run(real: Real) -> None:
+    real.wait()
+    real.ready.close()
+    code, out = real.ended()
+    assert code == 0, out
+    assert visible(real.folder) == []
+
+
+@pytest.mark.parametrize("reason", ["taken", "started_before", "unknown"])
+def test_a_run_that_may_not_begin_does_not_begin_in_a_prepared_one_either(real: Real, reason: str) -> None:
+    real.wait()
+    incident, name = real.run.rpartition("-")[0], real.run
+    if reason == "taken":
+        with Journal(str(real.folder / "journal.db")) as journal:
+            set_flag(journal, "taken:" + incident, True, "anna", time.time())
+    elif reason == "started_before":
+        (real.folder / "runs" / name).mkdir()
+    else:
+        name = f"{incident}-7"
+    assert real.ready.give(name)
+    code, out = real.ended()
+    expected = {
+        "taken": "a person has taken over", "started_before": "has been started before", "unknown": "knows no run 7",
+    }  # fmt: skip
+    assert code == 1 and expected[reason] in out, out
+    assert "PLAY" not in out
+    assert not [entry for entry in visible(real.folder) if entry.startswith(".ready-")]
+
+
+def test_a_process_that_is_killed_while_it_waits_is_missed_at_once(real: Real) -> None:
+    real.wait()
+    assert real.process is not None
+    os.kill(real.process.pid, signal.SIGKILL)
+    real.process.wait()
+    end = time.monotonic() + PATIENCE
+    while real.ready.unit(time.time()):  # its child notices that its terminal is gone
+        assert time.monotonic() < end
+        time.sleep(0.05)
