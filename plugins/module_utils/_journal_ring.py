@@ -38,7 +38,7 @@ def past(path: str, layers: Iterable[Mapping[str, Any]], now: float) -> Past:
     """What the journal at ``path`` knows for judging these layers; nothing where this process may not read it."""
     seconds = reach_seconds(layers)
     try:
-        with _owner_of(path), contextlib.closing(connect(path)) as db, told(path):
+        with owner_of(path), contextlib.closing(connect(path)) as db, told(path):
             return Past(readings(db, now - seconds) if seconds else [], healed(db, now))
     except (SelfhealError, OSError, ValueError) as exc:
         return Past([], {}, str(exc))
@@ -78,7 +78,7 @@ def _seconds(gauge: Any) -> float:
 
 
 @contextlib.contextmanager
-def _owner_of(path: str) -> Iterator[None]:
+def owner_of(path: str) -> Iterator[None]:
     """Root reads as the owner of the journal, so that it leaves none of its own files behind there."""
     own = os.geteuid()
     owner = os.stat(path).st_uid

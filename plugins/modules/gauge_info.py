@@ -67,6 +67,8 @@ options:
     description:
       - Path of a journal on the host of the task. Its ring of readings and its ends of heals are judged with, besides
         O(history) and O(since).
+      - Where its newest alerts tell of states that Nagios' data do not show yet, because they are older, the task looks
+        again for up to three seconds.
       - Only root and the owner of the journal may read it; for anybody else, or where it is missing, it is as if this
         option was not given, and RV(past) says why.
     type: path
@@ -190,6 +192,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_r
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_module as common
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look, rested_on, times_of
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_told import alerts, look_again
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
 
 
@@ -212,19 +215,29 @@ def argument_spec() -> dict[str, Any]:
     }
 
 
-def judged(client: NagiosClient, params: dict[str, Any], now: Callable[[], float]) -> dict[str, Any]:
+def judged(
+    client: NagiosClient,
+    params: dict[str, Any],
+    now: Callable[[], float],
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any]:
     """The verdicts, with the past that the journal knows and what they rest on of it."""
     since = times_of(params["since"])
     past = ring.past(params["journal"], params["layers"], now()) if params["journal"] else ring.Past([], {})
-    result = look(
-        client,
-        params["layers"],
-        now,
-        expected_services=params["expected_services"],
-        reading_age_seconds=params["reading_age_seconds"],
-        history=[*past.readings, *params["history"]],
-        since={**past.healed, **since},
-    )
+
+    def seen() -> dict[str, Any]:
+        return look(
+            client,
+            params["layers"],
+            now,
+            expected_services=params["expected_services"],
+            reading_age_seconds=params["reading_age_seconds"],
+            history=[*past.readings, *params["history"]],
+            since={**past.healed, **since},
+        )
+
+    recent = alerts(params["journal"], now()) if params["journal"] else []
+    result = look_again(seen, recent, now, sleep)
     if params["journal"]:
         result["past"] = rested_on(past, result["verdicts"])
     return result
