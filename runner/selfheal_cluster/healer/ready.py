@@ -108,8 +108,12 @@ class Ready:
             self._drop()
             self._not_before = float("-inf")
         if self._line is not None:
-            if self._alive() and now - self._begun_at < WAIT_SECONDS and self._seal == seal(self._read):
+            if not self._alive():
+                self._failed(f"{self._name} ended while it waited", now)
                 return
+            if now - self._begun_at < WAIT_SECONDS and self._seal == seal(self._read):
+                return
+            self._pause = FIRST_PAUSE_SECONDS
             self._drop()
         elif self._name:
             self._answer(now)
@@ -141,6 +145,7 @@ class Ready:
             return False
         finally:
             self._drop()
+        self._pause = FIRST_PAUSE_SECONDS
         return True
 
     def close(self) -> None:
@@ -223,7 +228,6 @@ class Ready:
             line.settimeout(1.0)
             if _caller(line) == os.geteuid() and _heard(line).get("ready") == self._name and self._line is None:
                 self._line = line
-                self._pause = FIRST_PAUSE_SECONDS
                 if self._told:
                     self._say("prepared run: waits again")
                 self._told = ""

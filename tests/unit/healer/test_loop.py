@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from selfheal_cluster.healer import spool
+from selfheal_cluster.healer.books import Books
+from selfheal_cluster.healer.loop import CALM_SECONDS
 from selfheal_cluster.healer.units import parse_name
 from tests.unit.healer.fake_farm import START, FakeFarm
 
@@ -349,3 +351,54 @@ def test_why_nothing_is_done_about_an_alert_is_kept_with_it(tmp_path: Path) -> N
     reasons = {row["reason"] for row in farm.rows("SELECT reason FROM alerts WHERE outcome = ''")}
     assert reasons
     assert "" not in reasons
+
+
+class Wanted:
+    """A prepared run that only notes when it is wanted."""
+
+    def __init__(self) -> None:
+        self.when: dict[float, bool] = {}
+        self.closed = False
+
+    def step(self, now: float, wanted: bool) -> None:
+        self.when[now] = wanted
+
+    def unit(self, now: float) -> str:
+        return ""
+
+    def give(self, name: str) -> bool:
+        raise AssertionError("there is none")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_prepared_run_is_wanted_where_heals_may_begin_and_not_in_the_first_seconds_of_one(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    healer, wanted = farm.healer(), Wanted()
+    healer.ready = healer.acts._ready = wanted
+    farm.run(healer, 5.0)
+    assert wanted.when[farm.now - 1] and not wanted.when[min(wanted.when)], "not before Nagios was read"
+    farm.fall_ill("n0-1")
+    begun = farm.now
+    farm.run(healer, 30.0)
+    assert len(farm.started) == 1
+    busy = [now - begun for now, is_wanted in wanted.when.items() if now >= begun and not is_wanted]
+    assert busy and max(busy) >= CALM_SECONDS and wanted.when[farm.now - 1]
+    healer.stop()
+    healer.tick(farm.now)
+    assert not wanted.when[farm.now]
+    healer.close()
+    assert wanted.closed
+
+
+def test_nothing_is_prepared_where_every_layer_only_observes(tmp_path: Path) -> None:
+    farm = FakeFarm(tmp_path)
+    farm.policies["layer0"]["mode"] = "observe"
+    books = Books(farm.config.journal)
+    books.keep_policies(farm.policies, farm.now)
+    books.close()
+    healer, wanted = farm.healer(), Wanted()
+    healer.ready = wanted
+    farm.run(healer, 10.0)
+    assert not any(wanted.when.values())
