@@ -53,16 +53,16 @@ def sources(api: Api, view: Mapping[str, Any], limit: int) -> Iterator[tuple[str
     def whole(path: str) -> Ask:
         return lambda: shown(api.get(path))
 
+    yield "events", lambda: lines_of(view["events"])  # these two ask nobody, so no time can run out for them
+    yield "workload", lambda: json.dumps(view, indent=1, sort_keys=True, default=str)
     for pod in wanted_pods(view):
         for part in pod["containers"]:
             if part["restarts"]:
                 yield f"log-{pod['name']}-{part['name']}-previous", log(pod["name"], part["name"], True)
             if part["state"] != "waiting" or part["restarts"]:
                 yield f"log-{pod['name']}-{part['name']}", log(pod["name"], part["name"], False)
-    yield "events", lambda: lines_of(view["events"])
     for pod in wanted_pods(view):
         yield f"pod-{pod['name']}", whole(f"/api/v1{space}/pods/{quote(pod['name'], safe='')}")
-    yield "workload", lambda: json.dumps(view, indent=1, sort_keys=True, default=str)
     yield "deployment", whole(f"{own}/deployments/{quote(view['name'], safe='')}")
     for number in view["revisions"][:2]:
         name = number["replica_set"]
@@ -114,7 +114,8 @@ def take(
     pause: Callable[[float], None],
 ) -> tuple[dict[str, str], list[str]]:
     """Texts by name with secrets cut out, and the names of what was given up, each with its reason."""
-    end = clock() + seconds
+    begun = clock()
+    end, patient = begun + seconds, begun + seconds / 2  # logs that stay gone leave the other half for all the rest
     texts: dict[str, str] = {}
     missing: list[str] = []
     for name, ask in sources(api, view, limit):
@@ -122,7 +123,7 @@ def take(
             missing.append(f"{name} (no time)")
             continue
         try:
-            texts[name] = clip(redact(kept(ask, end, clock, pause)), limit)
+            texts[name] = clip(redact(kept(ask, patient, clock, pause)), limit)
         except KubernetesError as exc:
             missing.append(f"{name} ({exc.reason})")
     return texts, missing

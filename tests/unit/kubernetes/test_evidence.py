@@ -49,7 +49,7 @@ def view() -> dict[str, Any]:
 def test_the_log_of_the_container_before_comes_first_and_secrets_are_cut_out() -> None:
     api: Any = FakeApi()
     texts, missing = evidence.take(api, view(), 10, 1000, lambda: 0.0, sleepless)
-    assert next(iter(texts)) == "log-loop-integrator-previous"
+    assert list(texts)[:3] == ["events", "workload", "log-loop-integrator-previous"], "the first two are known already"
     assert "ValueError: no API definition" in texts["log-loop-integrator-previous"]
     assert "hunter2" not in str(texts)
     assert "log-pull-integrator" not in texts, "a container that never ran has no log"
@@ -64,11 +64,11 @@ def test_the_log_of_the_container_before_comes_first_and_secrets_are_cut_out() -
 
 
 def test_what_does_not_come_in_time_is_named() -> None:
-    times = iter([0.0, 1.0, 11.0, *[12.0] * 20])
+    times = iter([0.0, 1.0, 1.0, 1.0, 11.0, *[12.0] * 20])
     api: Any = FakeApi()
     texts, missing = evidence.take(api, view(), 10, 1000, lambda: next(times), sleepless)
-    assert list(texts) == ["log-loop-integrator-previous"]
-    assert "events (no time)" in missing
+    assert list(texts) == ["events", "workload", "log-loop-integrator-previous"]
+    assert "deployment (no time)" in missing
 
 
 GONE = "unable to retrieve container logs for containerd://be3d369e"
@@ -94,6 +94,10 @@ def test_a_log_that_stays_gone_is_named_and_is_not_kept_as_a_log() -> None:
     assert not [name for name in texts if name.startswith("log-")]
     assert missing[0] == "log-loop-integrator-previous (gone)"
     assert sum(slept) < 10 and "events" in texts, "and the rest is still taken"
+    many = {**view(), "pods": [{**it, "trouble": "x"} for it in view()["pods"] if it["name"] == "loop"] * 4}
+    slept.clear()
+    texts, missing = evidence.take(api, many, 10, 1000, lambda: sum(slept), slept.append)
+    assert sum(slept) <= 5 and "autoscaler (no time)" not in missing and "pod-loop" in texts, "however many stay gone"
 
 
 def test_the_whole_object_that_kubectl_keeps_in_an_annotation_is_told_nowhere() -> None:
