@@ -53,8 +53,10 @@ class Joined:
         return cluster_of(self.lab).addresses[node]
 
     def scale(self, count: int) -> None:
-        """So many pods; the autoscaler's least, so that it does not take them away again."""
-        self.kubectl("patch", "hpa", "ei-hpa", "--type=merge", "-p", json.dumps({"spec": {"minReplicas": count}}))
+        """So many pods: the autoscaler's least, so that it does not take them away again, and more are gone at once."""
+        down = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 6, "periodSeconds": 15}]}
+        spec = {"minReplicas": count, "behavior": {"scaleDown": down}}
+        self.kubectl("patch", "hpa", "ei-hpa", "--type=merge", "-p", json.dumps({"spec": spec}))
         wait_for(lambda: int(self.deployment()["status"].get("readyReplicas") or 0) == count, 90)
 
     def ended(self, node: str, since: float, seconds: float = 240) -> dict[str, Any]:
