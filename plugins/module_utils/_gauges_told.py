@@ -4,7 +4,7 @@
 
 Nagios runs its event handler when a state changes, and writes its data every ``status_update_interval``. Between the
 two its CGIs answer with the world before the alert. A decision on that is none on live truth: it would refuse, and the
-heal would begin again later. So whoever knows of the alert looks again, for a moment.
+heal would begin again later. So whoever knows of the alert looks again, for a moment, if the data can come in it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema i
 
 LATE_SECONDS = 3.0  # so long it is waited for; data that come later are a later heal's
 PAUSE_SECONDS = 0.2
+PAUSE_COSTS = 2.0  # a pause is as long as so many looks: most of the time of Nagios' machine stays its own
 RECENT_SECONDS = 10.0  # Nagios' default interval: data are newer than an alert of longer ago, or not to be believed
 AHEAD_SECONDS = 1.0  # so far clocks of one machine may differ from themselves
 
@@ -35,11 +36,18 @@ def alerts(path: str, now: float) -> List[Row]:
 
 
 def _recent(db: sqlite3.Connection, now: float) -> List[Row]:
-    """By the primary key, which begins with the time in nanoseconds: however many there are, only these are read."""
+    """By the primary key, which begins with the time in nanoseconds: however many there are, only these are read.
+
+    Event handlers may run out of order: Nagios' own count says which is the newest. What a person injected has none,
+    and Nagios will never show it.
+    """
     first = "%020d" % max(0, int((now - RECENT_SECONDS) * 1e9))
     found: Dict[Tuple[str, str], Row] = {}
     names = ("at", "host", "service", "state", "type")
-    sql = "SELECT at, host, service, state, type FROM alerts WHERE id >= ? AND at > ? AND at < ? ORDER BY at"
+    sql = (
+        "SELECT at, host, service, state, type FROM alerts WHERE id >= ? AND at > ? AND at < ? AND event_id > 0"
+        " ORDER BY event_id, attempt, at"
+    )
     for values in db.execute(sql, (first, now - RECENT_SECONDS, now + AHEAD_SECONDS)):
         row = dict(zip(names, values))
         found[row["host"], row["service"] or ""] = row
@@ -60,23 +68,33 @@ def behind(recent: Iterable[Mapping[str, Any]], seen: Mapping[str, Any]) -> bool
 
 
 def _shown(alert: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
+    """A state that is hard may have been told while it was soft; a soft recovery is hard in the data (checks.c)."""
+    state = str(alert["state"]).lower()
     if not alert["service"]:
         host = seen["hosts"].get(alert["host"])
-        return host is None or host["status"] == str(alert["state"]).lower()
+        return host is None or host["status"] == state
     for service in seen["services"][alert["host"]]:
         if service["service"] == alert["service"]:
-            told_state = (str(alert["state"]).lower(), str(alert["type"]).lower())
-            return (service["status"], service["state_type"]) == told_state
+            hard = alert["type"] == "HARD" and state != "ok"
+            return bool(service["status"] == state and (service["state_type"] == "hard" or not hard))
     return True  # Nagios does not show it to us: waiting would not help
 
 
 def look_again(
     look: Callable[[], Row], recent: List[Row], clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> Row:
-    """The first look that is not behind these alerts, or the last one in time."""
+    """The first look that is not behind these alerts, or the last one in time. ``clock`` is one that never goes back.
+
+    It waits until Nagios has to write next, and not at all if that is too late.
+    """
     end = clock() + LATE_SECONDS
-    seen = look()
-    while recent and behind(recent, seen) and clock() < end:
-        sleep(PAUSE_SECONDS)
+    while True:
+        begun = clock()
         seen = look()
-    return seen
+        if not recent or not behind(recent, seen):
+            return seen
+        due = (seen["nagios"].get("status_update_interval") or 0.0) - seen["nagios"]["age_seconds"]
+        pause = max(PAUSE_SECONDS, PAUSE_COSTS * (clock() - begun), due)
+        if clock() + pause > end:
+            return seen
+        sleep(pause)

@@ -237,7 +237,7 @@ def judged(
         )
 
     recent = alerts(params["journal"], now()) if params["journal"] else []
-    result = look_again(seen, recent, now, sleep)
+    result = look_again(seen, recent, time.monotonic, sleep)
     if params["journal"]:
         result["past"] = rested_on(past, result["verdicts"])
     return result

@@ -24,7 +24,7 @@ from selfheal_cluster.healer.loop import Healer
 from selfheal_cluster.healer.notify import Notify
 from selfheal_cluster.healer.policies import PolicyReader
 from selfheal_cluster.healer.reading import NagiosReader
-from selfheal_cluster.healer.ready import Cold, Ready
+from selfheal_cluster.healer.ready import Cold, Ready, code
 from selfheal_cluster.healer.spool import Spool
 from selfheal_cluster.healer.units import Units
 from selfheal_cluster.healer.wake import Wake
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build(config: Config, log: Log, settings: str = "") -> Healer:
     """A healer with its hands on the real things; with the path of its settings it has the next run wait ready."""
     books, units = Books(config.journal), Units(config.heal_unit)
-    read = [settings, config.ansible_config]  # with another one of these a prepared run would know an old world
+    read = [settings, config.ansible_config, *code()]
     ahead = settings and config.prepare_run
     return Healer(
         config, Spool(config.spool), books, NagiosReader(config), PolicyReader(config.inventory, config.ansible_config),

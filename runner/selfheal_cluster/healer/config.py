@@ -42,7 +42,7 @@ class Config:
     web_unit: str = "apache2.service"
     """The unit that runs Nagios' CGIs: its CPU time is what a poll costs there. Empty: the cost is estimated."""
     prepare_run: bool = True
-    """Have the unit of the next heal wait, loaded, for its incident: some 70 MB for about a second."""
+    """Have the unit of the next heal wait, loaded, for its incident: some 80 MB for about a second."""
     metrics_file: str = ""
     pages_dir: str = ""
 

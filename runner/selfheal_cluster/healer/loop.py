@@ -284,7 +284,6 @@ class Healer:
         begun = [self.acts.begun_at, *(float(run["started_at"]) for run in self._world.get("runs") or ())]
         calm = now - max(begun) > CALM_SECONDS
         self.ready.step(now, acting and calm and not self.stopping and self.last is not None)
-        self.troubles.end("ready", "can be begun again")
 
     # -- telling ---------------------------------------------------------------------------------
 

@@ -6,13 +6,14 @@ Loading Python, ansible-runner and Ansible is most of the time between an alert 
 same each time. So one unit of the same template, ``selfheal-heal@ready-HEX-1.service``, is begun while nothing is ill.
 Its process says over a socket that it waits; the healer writes it into the journal as the unit of a run, and names the
 run. It lives only as long as the healer holds its connection: a healer that dies or is replaced leaves none behind. It
-is used once, and never when a file that it has read has changed since. Without one a heal starts as ever: it is time
-that is gained, nothing depends on it.
+is used once, and never when its settings, Ansible's, or the code have been written anew since. Without one a heal
+starts as ever: it is time that is gained, nothing depends on it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -20,18 +21,20 @@ import secrets
 import shutil
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _errors
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from selfheal_cluster.healer.ports import Runs
 
 NAME = re.compile(r"ready-[0-9a-f]{8}-1")
 SOCKET = ".ready"
 MAX_WORD = 4096
-WAIT_SECONDS = 900.0  # then a new one is begun; the unit's RuntimeMaxSec has this much more for it
+WAIT_SECONDS = 900.0  # then a new one is begun; the unit's RuntimeMaxSec has this much more
 COME_SECONDS = 60.0  # a unit that was begun and does not say in time that it waits has failed
 END_SECONDS = 3.0
 FIRST_PAUSE_SECONDS = 10.0
@@ -64,6 +67,17 @@ def seal(paths: Sequence[str]) -> Seal:
         except OSError:
             found.append((path, 0, 0, 0))
     return tuple(found)
+
+
+def code() -> list[str]:
+    """What changes when Ansible, its runner, the collection or this package are installed anew."""
+    places = [sys.executable]
+    for package in ("ansible", "ansible_runner", "selfheal_cluster"):
+        found = importlib.util.find_spec(package)  # it is not imported by that
+        for folder in (found and found.submodule_search_locations) or ():
+            places += [folder, f"{folder}/release.py", f"{folder}/healer"]
+    here = Path(_errors.__file__).parents[1]
+    return [*places, *(str(here / name) for name in ("action", "lookup", "module_utils", "plugin_utils"))]
 
 
 class Cold:
@@ -115,8 +129,8 @@ class Ready:
                 return
             self._pause = FIRST_PAUSE_SECONDS
             self._drop()
-        elif self._name:
-            self._answer(now)
+        self._answer(now)
+        if self._name:
             if self._line is None and now - self._begun_at >= COME_SECONDS:
                 self._failed(f"{self._name} did not come up in {COME_SECONDS:.0f} s", now)
             return
@@ -216,7 +230,7 @@ class Ready:
                     shutil.rmtree(entry.path)
 
     def _answer(self, now: float) -> None:
-        """Take the call of the one that was begun; nobody else's."""
+        """Take the call of the one that was begun; nobody else's, and not that of one that was given up."""
         while self._listener is not None:
             try:
                 line, _address = self._listener.accept()
@@ -226,7 +240,8 @@ class Ready:
                 self._failed(f"{exc.strerror or exc}", now)
                 return
             line.settimeout(1.0)
-            if _caller(line) == os.geteuid() and _heard(line).get("ready") == self._name and self._line is None:
+            known = _caller(line) == os.geteuid() and _heard(line).get("ready") == self._name
+            if self._name and self._line is None and known:
                 self._line = line
                 if self._told:
                     self._say("prepared run: waits again")

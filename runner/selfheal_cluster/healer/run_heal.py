@@ -205,7 +205,8 @@ def play(config: Config, folder: Path, env: Mapping[str, str], words: Sequence[s
         envvars=dict(env),
         quiet=False,
         # The runner would end the heal where its copy of the output does not fit on the disk; systemd's journal has it.
-        settings={"suppress_output_file": True},
+        # And who asks it to end is heard within a second.
+        settings={"suppress_output_file": True, "pexpect_timeout": 1},
         **more,
     )
     if words:

@@ -212,6 +212,29 @@ def test_a_socket_fits_whatever_the_path_of_its_folder(tmp_path: Path) -> None:
     found.ready.close()
 
 
+def test_one_that_was_given_up_is_let_go_when_it_comes_at_last(here: Place) -> None:
+    here.ready.step(NOW, True)
+    here.ready.step(NOW + ready.COME_SECONDS, True)
+    late = here.call(name_of(here.units.started[0]))
+    here.ready.step(NOW + ready.COME_SECONDS + 1, False)
+    assert closed(late)
+
+
+def test_another_version_in_the_same_place_is_another_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ready.code()
+    for part in ("/ansible/release.py", "/ansible_runner", "/healer", "/plugins/action", "/plugins/module_utils"):
+        assert [path for path in found if path.endswith(part) and Path(path).exists()], part
+    (tmp_path / "a.py").write_text("")
+    before = ready.seal([str(tmp_path)])
+    (tmp_path / "b.py").write_text("")
+    assert ready.seal([str(tmp_path)]) != before
+
+
+def test_the_unit_may_live_as_much_longer_as_a_run_may_wait() -> None:
+    unit = Path(__file__).parents[3] / "roles/healer/templates/selfheal-heal@.service.j2"
+    assert f"+ ({ready.WAIT_SECONDS:.0f} if healer_prepare_run" in unit.read_text()
+
+
 # -- carrying out a start ------------------------------------------------------------------------------
 
 
