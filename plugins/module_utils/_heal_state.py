@@ -19,6 +19,7 @@ Results = Mapping[str, Mapping[str, Any]]  # what one registered name holds, by 
 
 PLAYS = (
     "observe",
+    "observe_cluster",
     "shift",
     "drain",
     "evidence",
