@@ -19,6 +19,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
 ESTABLISHED = "01"
+SHOWN = 3
 PACKAGE_LOCKS = (
     "var/lib/dpkg/lock-frontend",
     "var/lib/dpkg/lock",
@@ -68,14 +69,14 @@ def _address(word: str) -> str:
     return str(mapped or address)
 
 
-def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> int:
-    """Established connections to ``port`` that come from one of these addresses."""
+def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> List[str]:
+    """Established connections to ``port`` that come from one of these addresses, as ``ADDRESS:PORT`` of their ends."""
     try:
         wanted: Set[str] = {str(ipaddress.ip_address(peer)) for peer in peers}
     except ValueError as exc:
         # Known before anything is touched, so that the heal goes back instead of leaving the node out.
         raise SelfhealError("not_restartable", f"{exc}: give this balancer's address in selfheal_address") from exc
-    count = 0
+    found = []
     for table in tables:
         for line in table.splitlines()[1:]:
             columns = line.split()
@@ -83,8 +84,8 @@ def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> 
                 continue
             local, remote = columns[1].split(":"), columns[2].split(":")
             if int(local[1], 16) == port and _address(remote[0]) in wanted:
-                count += 1
-    return count
+                found.append(f"{_address(remote[0])}:{int(remote[1], 16)}")
+    return sorted(found)
 
 
 def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/", patience: float = 0.0) -> int:
@@ -98,19 +99,19 @@ def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/", 
     deadline = time.monotonic() + patience
     while True:
         found = _open_now(port, peers, root)
-        if found <= allowed:
-            return found
+        if len(found) <= allowed:
+            return len(found)
         if time.monotonic() >= deadline:
             break
         time.sleep(0.1)
     raise SelfhealError(
         "connections_open",
-        f"{found} connections from balancers are still open on port {port}, {allowed} were expected: "
-        "it still gets traffic",
+        f"{len(found)} connections from balancers are still open on port {port}, {allowed} were expected: it still"
+        f" gets traffic (from {', '.join(found[:SHOWN])}; there, ss -tnp says whose they are)",
     )
 
 
-def _open_now(port: int, peers: Sequence[str], root: str) -> int:
+def _open_now(port: int, peers: Sequence[str], root: str) -> List[str]:
     tables = []
     for name in ("proc/net/tcp", "proc/net/tcp6"):
         try:

@@ -84,18 +84,18 @@ MAPPED = f"   0: {PREFIX}{HERE}:2058 {PREFIX}{THERE}:C3D3 01 0\n"
 
 
 @pytest.mark.parametrize(
-    ("line", "count"),
+    ("line", "found"),
     [
-        (OURS, 1),
-        (MAPPED, 1),
-        (OURS.replace(" 01 ", " 06 "), 0),
-        (OURS.replace(":2058", ":2059"), 0),
-        (OURS.replace(THERE, kernel("10.213.77.12")), 0),
-        ("nonsense\n", 0),
+        (OURS, ["10.213.77.11:50130"]),
+        (MAPPED, ["10.213.77.11:50131"]),
+        (OURS.replace(" 01 ", " 06 "), []),
+        (OURS.replace(":2058", ":2059"), []),
+        (OURS.replace(THERE, kernel("10.213.77.12")), []),
+        ("nonsense\n", []),
     ],
 )
-def test_connections_of_balancers_are_found_in_both_tables(line: str, count: int) -> None:
-    assert checks.open_connections([HEAD + line], 8280, ["10.213.77.11"]) == count
+def test_connections_of_balancers_are_found_in_both_tables(line: str, found: list[str]) -> None:
+    assert checks.open_connections([HEAD + line], 8280, ["10.213.77.11"]) == found
 
 
 def test_a_balancer_known_by_name_only_is_refused_before_anything_is_touched() -> None:
@@ -107,6 +107,8 @@ def test_a_real_connection_is_seen() -> None:
         port = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
             assert checks.connections(port, ["127.0.0.1"], 1) == 1
+            with pytest.raises(SelfhealError, match=r"1 connections .* \(from 127\.0\.0\.1:\d+; there, ss -tnp"):
+                checks.connections(port, ["127.0.0.1"], 0)
             assert reason_of(checks.connections, port, ["127.0.0.1"], 0) == "connections_open"
             assert checks.connections(port, [], 0) == 0
 
@@ -114,7 +116,7 @@ def test_a_real_connection_is_seen() -> None:
 @pytest.mark.parametrize(("patience", "refused"), [(0.0, True), (0.15, True), (1.0, False)])
 def test_idle_connections_get_time_to_close(monkeypatch: pytest.MonkeyPatch, patience: float, refused: bool) -> None:
     now = [0.0]
-    open_now = iter([4, 2, 1, 0, 0])
+    open_now = iter([[f"10.213.77.11:{each}" for each in range(count)] for count in (4, 2, 1, 0, 0)])
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     monkeypatch.setattr(checks, "_open_now", lambda *arguments: next(open_now))
