@@ -9,6 +9,8 @@ in the inventory) is removed first. ``down`` removes all that is ours. Both prin
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import ipaddress
 import json
 import os
@@ -19,7 +21,7 @@ import string
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -127,15 +129,28 @@ def found_nodes(lab: Lab) -> set[str]:
 
 
 def _deepest_first(cgroup: Path) -> list[Path]:
-    return sorted([cgroup, *(path for path in cgroup.rglob("*") if path.is_dir())], key=lambda path: -len(path.parts))
+    """The cgroup and all below it. A machine that ends takes them away meanwhile: what is gone is left out."""
+    found = [Path(folder) for folder, _folders, _files in os.walk(cgroup)]  # not rglob, which raises for one of these
+    return sorted([cgroup, *(path for path in found if path != cgroup)], key=lambda path: -len(path.parts))
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """A cgroup that is removed between two looks is what was wanted (ENODEV: its files were open already)."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
 
 
 def _thaw_cgroup(cgroup: Path) -> None:
     """Let frozen processes go on, because they cannot be killed before."""
     for folder in reversed(_deepest_first(cgroup)):
         for switch, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
-            if (folder / switch).exists():
-                (folder / switch).write_text(word)
+            with _unless_gone():
+                if (folder / switch).exists():
+                    (folder / switch).write_text(word)
 
 
 def _kill_cgroup(cgroup: Path) -> None:
@@ -143,7 +158,9 @@ def _kill_cgroup(cgroup: Path) -> None:
     for folder in _deepest_first(cgroup):
 
         def empty(folder: Path = folder) -> bool:
-            procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
+            procs: list[str] = []
+            with _unless_gone():
+                procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
             for pid in procs:
                 run(["kill", "-9", pid], check=False)
             return not procs

@@ -166,7 +166,7 @@ def test_a_full_disk_is_told_and_the_runner_keeps_no_output_of_its_own(
     finally:
         os.environ.clear()
         os.environ.update(before)
-    assert asked["settings"] == {"suppress_output_file": True}
+    assert asked["settings"] == {"suppress_output_file": True, "pexpect_timeout": 1}
     assert "No space left on device" in capsys.readouterr().err
 
 
