@@ -129,9 +129,9 @@ def found_nodes(lab: Lab) -> set[str]:
 
 
 def _deepest_first(cgroup: Path) -> list[Path]:
-    """The cgroup and all below it. A machine that ends takes them away meanwhile: what is gone is left out."""
-    found = [Path(folder) for folder, _folders, _files in os.walk(cgroup)]  # not rglob, which raises for one of these
-    return sorted([cgroup, *(path for path in found if path != cgroup)], key=lambda path: -len(path.parts))
+    """The cgroup behind all below it. A machine that ends takes them away meanwhile: what is gone is left out."""
+    # Not rglob, which raises for one of these.
+    return [Path(folder) for folder, _folders, _files in os.walk(cgroup, topdown=False)]
 
 
 @contextlib.contextmanager

@@ -17,12 +17,11 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _addresses
 from ansible_collections.selfheal.cluster.plugins.module_utils import _heal_target as target
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_asked import layers_of
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import BEGUN
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import new_state, take_part
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios_commands import PIPE
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache
 from ansible_collections.selfheal.cluster.plugins.plugin_utils._resolve import resolve
-
-BEGUN = "SELFHEAL_BEGUN"  # of the healer's take_over; seconds since the epoch
 
 
 class ActionModule(ActionBase):

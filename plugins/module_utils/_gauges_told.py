@@ -9,13 +9,8 @@ heal would begin again later. So whoever knows of the alert looks again, for a m
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Tuple
-
-from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_ring import owner_of
-from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import connect, told
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 LATE_SECONDS = 3.0  # so long it is waited for; data that come later are a later heal's
 PAUSE_SECONDS = 0.2
@@ -26,17 +21,10 @@ AHEAD_SECONDS = 1.0  # so far clocks of one machine may differ from themselves
 Row = Dict[str, Any]
 
 
-def alerts(path: str, now: float) -> List[Row]:
-    """The newest recent alert of each host and service in the journal; none where this process may not read it."""
-    try:
-        with owner_of(path), contextlib.closing(connect(path)) as db, told(path):
-            return _recent(db, now)
-    except (SelfhealError, OSError, ValueError):
-        return []
+def alerts(db: sqlite3.Connection, now: float) -> List[Row]:
+    """The newest recent alert of each host and service in the journal.
 
-
-def _recent(db: sqlite3.Connection, now: float) -> List[Row]:
-    """By the primary key, which begins with the time in nanoseconds: however many there are, only these are read.
+    By the primary key, which begins with the time in nanoseconds: however many there are, only these are read.
 
     Event handlers may run out of order: Nagios' own count says which is the newest. What a person injected has none,
     and Nagios will never show it.
@@ -81,7 +69,10 @@ def _shown(alert: Mapping[str, Any], seen: Mapping[str, Any]) -> bool:
 
 
 def look_again(
-    look: Callable[[], Row], recent: List[Row], clock: Callable[[], float], sleep: Callable[[float], None]
+    look: Callable[[], Row],
+    recent: Sequence[Mapping[str, Any]],
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
 ) -> Row:
     """The first look that is not behind these alerts, or the last one in time. ``clock`` is one that never goes back.
 

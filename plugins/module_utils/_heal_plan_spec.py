@@ -8,6 +8,8 @@ from typing import Any, Dict
 
 # In the environment of a heal that the healer starts, and of no other: the action plugin reads it.
 ORIGIN = "SELFHEAL_ORIGIN"
+# When a prepared run was given its incident, in seconds since the epoch: its process is older than its heal.
+BEGUN = "SELFHEAL_BEGUN"
 
 ASKED: Dict[str, Any] = {
     "node": {"type": "str"},

@@ -13,10 +13,11 @@ import contextlib
 import json
 import os
 import sqlite3
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import DEFAULT_GAUGES
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_told import alerts
 from ansible_collections.selfheal.cluster.plugins.module_utils._heals import healed_since
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import connect, told
 
@@ -27,19 +28,23 @@ Row = Dict[str, Any]
 
 
 class Past(NamedTuple):
-    """Earlier readings, when each node was last healed (seconds since the epoch), and why nothing is known, if so."""
+    """Earlier readings, when each node was last healed (seconds since the epoch), and why nothing is known, if so.
+
+    ``alerts``: the newest of what Nagios has told lately, which its data may not show yet.
+    """
 
     readings: List[Row]
     healed: Dict[str, float]
     problem: str = ""
+    alerts: Sequence[Row] = ()
 
 
 def past(path: str, layers: Iterable[Mapping[str, Any]], now: float) -> Past:
     """What the journal at ``path`` knows for judging these layers; nothing where this process may not read it."""
     seconds = reach_seconds(layers)
     try:
-        with owner_of(path), contextlib.closing(connect(path)) as db, told(path):
-            return Past(readings(db, now - seconds) if seconds else [], healed(db, now))
+        with _owner_of(path), contextlib.closing(connect(path)) as db, told(path):
+            return Past(readings(db, now - seconds) if seconds else [], healed(db, now), alerts=alerts(db, now))
     except (SelfhealError, OSError, ValueError) as exc:
         return Past([], {}, str(exc))
 
@@ -78,7 +83,7 @@ def _seconds(gauge: Any) -> float:
 
 
 @contextlib.contextmanager
-def owner_of(path: str) -> Iterator[None]:
+def _owner_of(path: str) -> Iterator[None]:
     """Root reads as the owner of the journal, so that it leaves none of its own files behind there."""
     own = os.geteuid()
     owner = os.stat(path).st_uid

@@ -192,7 +192,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_r
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_module as common
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_seen import look, rested_on, times_of
-from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_told import alerts, look_again
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_told import look_again
 from ansible_collections.selfheal.cluster.plugins.module_utils._nagios import NagiosClient
 
 
@@ -236,8 +236,7 @@ def judged(
             since={**past.healed, **since},
         )
 
-    recent = alerts(params["journal"], now()) if params["journal"] else []
-    result = look_again(seen, recent, time.monotonic, sleep)
+    result = look_again(seen, past.alerts, time.monotonic, sleep)
     if params["journal"]:
         result["past"] = rested_on(past, result["verdicts"])
     return result

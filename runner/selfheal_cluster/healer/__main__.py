@@ -23,6 +23,7 @@ from selfheal_cluster.healer.log import Log
 from selfheal_cluster.healer.loop import Healer
 from selfheal_cluster.healer.notify import Notify
 from selfheal_cluster.healer.policies import PolicyReader
+from selfheal_cluster.healer.ports import Prepared
 from selfheal_cluster.healer.reading import NagiosReader
 from selfheal_cluster.healer.ready import Cold, Ready, code
 from selfheal_cluster.healer.spool import Spool
@@ -67,12 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build(config: Config, log: Log, settings: str = "") -> Healer:
     """A healer with its hands on the real things; with the path of its settings it has the next run wait ready."""
     books, units = Books(config.journal), Units(config.heal_unit)
-    read = [settings, config.ansible_config, *code()]
-    ahead = settings and config.prepare_run
+    ready: Prepared = Cold()
+    if settings and config.prepare_run:
+        ready = Ready(config.runs, units, [settings, config.ansible_config, *code()], log.say)
     return Healer(
         config, Spool(config.spool), books, NagiosReader(config), PolicyReader(config.inventory, config.ansible_config),
-        units, Deliverer(config.command_file, books), dispatch, log.say,
-        Ready(config.runs, units, read, log.say) if ahead else Cold(),
+        units, Deliverer(config.command_file, books), dispatch, log.say, ready,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 """A prepared run: the unit of the next heal, begun ahead, which has loaded everything and waits for its incident.
 
 Loading Python, ansible-runner and Ansible is most of the time between an alert and the first task of its heal, and the
-same each time. So one unit of the same template, ``selfheal-heal@ready-HEX-1.service``, is begun while nothing is ill.
+same each time. So one unit of the same template, ``selfheal-heal@ready-HEX-1.service``, is begun ahead.
 Its process says over a socket that it waits; the healer writes it into the journal as the unit of a run, and names the
 run. It lives only as long as the healer holds its connection: a healer that dies or is replaced leaves none behind. It
 is used once, and never when its settings, Ansible's, or the code have been written anew since. Without one a heal
@@ -30,6 +30,7 @@ from typing import Any
 from ansible_collections.selfheal.cluster.plugins.module_utils import _errors
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from selfheal_cluster.healer.ports import Runs
+from selfheal_cluster.healer.units import parse_name
 
 NAME = re.compile(r"ready-[0-9a-f]{8}-1")
 SOCKET = ".ready"
@@ -125,7 +126,7 @@ class Ready:
             if not self._alive():
                 self._failed(f"{self._name} ended while it waited", now)
                 return
-            if now - self._begun_at < WAIT_SECONDS and self._seal == seal(self._read):
+            if self._up_to_date(now):
                 return
             self._pause = FIRST_PAUSE_SECONDS
             self._drop()
@@ -141,11 +142,9 @@ class Ready:
         """The unit of the one that waits, or nothing. It stays until it is given a run or dropped."""
         if self._line is None and self._name:
             self._answer(now)
-        if self._line is None or not self._alive() or self._seal != seal(self._read):
+        if self._line is None or not self._alive() or not self._up_to_date(now) or now < self._begun_at:
             return ""
-        if not self._begun_at <= now < self._begun_at + WAIT_SECONDS:
-            return ""
-        return self._units.name(*_parts(self._name))
+        return self._units.name(*parse_name(self._name))
 
     def give(self, name: str) -> bool:
         """Tell it which run it is; False when it did not hear it, and then nothing was begun."""
@@ -167,7 +166,7 @@ class Ready:
 
         Who stopped the healer may look next whether a heal runs, so this waits for it a moment.
         """
-        unit = self._units.name(*_parts(self._name)) if self._name else ""
+        unit = self._units.name(*parse_name(self._name)) if self._name else ""
         self._drop()
         listener, self._listener = self._listener, None
         if listener is not None:
@@ -188,7 +187,7 @@ class Ready:
             self._listen()
             self._sweep()
             self._seal = seal(self._read)
-            self._units.start(self._units.name(*_parts(name)))
+            self._units.start(self._units.name(*parse_name(name)))
         except SelfhealError as exc:
             self._failed(exc.message, now)
         except OSError as exc:
@@ -221,7 +220,7 @@ class Ready:
             return
         units = self._units.listed()
         for entry in left:
-            if units.get(self._units.name(*_parts(entry.name[1:])), "inactive") == "active":
+            if units.get(self._units.name(*parse_name(entry.name[1:])), "inactive") == "active":
                 continue
             with contextlib.suppress(OSError):
                 if entry.is_symlink():
@@ -261,6 +260,10 @@ class Ready:
             return False
         return False
 
+    def _up_to_date(self, now: float) -> bool:
+        """Whether it is young, and what it has loaded is what would be loaded now."""
+        return now - self._begun_at < WAIT_SECONDS and self._seal == seal(self._read)
+
     def _failed(self, why: str, now: float) -> None:
         self._drop()
         self._not_before = now + self._pause
@@ -273,11 +276,6 @@ class Ready:
         line, self._line, self._name = self._line, None, ""
         if line is not None:
             line.close()
-
-
-def _parts(name: str) -> tuple[str, int]:
-    incident, _dash, number = name.rpartition("-")
-    return incident, int(number)
 
 
 def _caller(line: socket.socket) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
-from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import ORIGIN
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_plan_spec import BEGUN, ORIGIN
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from selfheal_cluster.errors import CliError
 from selfheal_cluster.healer import ready, results, warm
@@ -150,7 +150,7 @@ def prepared(config: Config, name: str, settings: str) -> int:
         done = play(config, folder, env, words=[sys.executable, "-m", warm.__name__])
         if folder.is_symlink():
             return ended(config, folder.readlink().name, done)
-        return int(done.rc if done.rc is not None else 1)
+        return code_of(done)
     finally:
         if folder.is_symlink():
             folder.unlink()
@@ -170,7 +170,7 @@ def take_over(config: Config, name: str, run: str) -> list[str]:
         raise SelfhealError("run_exists", f"{folder} is there already: this run has been started before")
     own.rename(folder)
     own.symlink_to(run)  # the runner has begun with that path
-    os.environ.update(SELFHEAL_RESULT_FILE=str(folder / results.RESULT), SELFHEAL_BEGUN=repr(time.time()))
+    os.environ.update({"SELFHEAL_RESULT_FILE": str(folder / results.RESULT), BEGUN: repr(time.time())})
     given = folder / "env" / "extravars"
     given.parent.mkdir(mode=0o700, exist_ok=True)
     with os.fdopen(os.open(given, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as sink:
@@ -223,6 +223,11 @@ def ended(config: Config, name: str, done: Any) -> int:
     node = result.get("node") or incident
     sys.stdout.write(f"selfheal-run-heal: {node}: {json.dumps(word)}, exit code {done.rc}\n")
     make_room(config, name)
+    return code_of(done)
+
+
+def code_of(done: Any) -> int:
+    """The playbook's exit code; 1 when the runner knows none."""
     return int(done.rc if done.rc is not None else 1)
 
 

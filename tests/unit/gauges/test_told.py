@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _gauges_told as told
 from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_healer as healer
+from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_ring as ring
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.modules import gauge_info
 from tests.unit.gauges.farm import NOW
@@ -112,11 +113,12 @@ def journal(folder: Path) -> str:
 
 
 def test_the_newest_alert_of_each_service_counts_and_none_of_long_ago(tmp_path: Path) -> None:
-    found = told.alerts(journal(tmp_path), NOW)
+    layers = [{"layer": "ei", "nodes": ["a"], "gauges": None}]
+    found = ring.past(journal(tmp_path), layers, NOW).alerts
     assert {(row["host"], row["service"], row["type"], NOW - row["at"]) for row in found} == {
         ("a", None, "HARD", 3.5), ("a", "web", "HARD", 3.0),
     }  # fmt: skip
-    assert told.alerts(str(tmp_path / "nowhere.db"), NOW) == []
+    assert list(ring.past(str(tmp_path / "nowhere.db"), layers, NOW).alerts) == []
 
 
 @pytest.mark.parametrize(("with_journal", "looks"), [(True, 2), (False, 1)])

@@ -25,6 +25,7 @@ from selfheal_cluster.healer.acts import Acts
 from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.ready import Ready, folder_of
 from selfheal_cluster.healer.units import Units
+from tests.integration.nagios_fixture import wait_for
 from tests.unit.healer.test_parts import GOOD, config
 from tests.unit.healer.test_process import ENV
 from tests.unit.healer.test_run_heal import place, run
@@ -220,7 +221,7 @@ def test_one_that_was_given_up_is_let_go_when_it_comes_at_last(here: Place) -> N
     assert closed(late)
 
 
-def test_another_version_in_the_same_place_is_another_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_in_the_same_place_is_another_world(tmp_path: Path) -> None:
     found = ready.code()
     for part in ("/ansible/release.py", "/ansible_runner", "/healer", "/plugins/action", "/plugins/module_utils"):
         assert [path for path in found if path.endswith(part) and Path(path).exists()], part
@@ -302,11 +303,12 @@ class Real:
 
     def wait(self) -> str:
         self.ready.step(time.time(), True)
-        end = time.monotonic() + PATIENCE
-        while not (unit := self.ready.unit(time.time())):
-            assert time.monotonic() < end and self.process is not None and self.process.poll() is None
-            time.sleep(0.05)
-        return unit
+
+        def waits() -> str:
+            assert self.process is not None and self.process.poll() is None
+            return self.ready.unit(time.time())
+
+        return str(wait_for(waits, PATIENCE, "the prepared run"))
 
     def ended(self) -> tuple[int, str]:
         assert self.process is not None
@@ -384,7 +386,5 @@ def test_a_process_that_is_killed_while_it_waits_is_missed_at_once(real: Real) -
     assert real.process is not None
     os.kill(real.process.pid, signal.SIGKILL)
     real.process.wait()
-    end = time.monotonic() + PATIENCE
-    while real.ready.unit(time.time()):  # its child notices that its terminal is gone
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    # Its child notices that its terminal is gone.
+    wait_for(lambda: not real.ready.unit(time.time()), PATIENCE, "the end of the prepared run")
