@@ -40,11 +40,9 @@ class ActionModule(ActionBase):
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         for attempt in range(RETRIES + 1):
             try:
-                answer: dict[str, Any] = self._execute_module(
-                    module_name="selfheal.cluster.node_restart",
-                    module_args=aged(arguments, time.time()),
-                    task_vars=task_vars,
-                )
+                answer = self._call(arguments, task_vars)
+                if answer.get("half_open_at") is not None:
+                    answer = self._call({**arguments, "heard_uptime": answer["half_open_at"]}, task_vars)
             except AnsibleConnectionFailure:
                 if attempt == RETRIES:
                     raise
@@ -53,6 +51,14 @@ class ActionModule(ActionBase):
             else:
                 return after_loss(answer) if attempt else answer
         raise AnsibleError("not reached")  # the loop returns or raises
+
+    def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        answer: dict[str, Any] = self._execute_module(
+            module_name="selfheal.cluster.node_restart",
+            module_args=aged(arguments, time.time()),
+            task_vars=task_vars,
+        )
+        return answer
 
     def _reset(self) -> None:
         with contextlib.suppress(AnsibleError, AttributeError, OSError):
@@ -102,7 +108,9 @@ def aged(arguments: dict[str, Any], now: float) -> dict[str, Any]:
     """
     witnesses = []
     for witness in arguments["witnesses"]:
-        fresh = {key: value for key, value in witness.items() if value is not None and key != "at"}
+        fresh = {key: value for key, value in witness.items() if value is not None and key not in ("at", "since")}
+        if witness.get("asked_seconds") is None and witness.get("since") is not None:
+            fresh["asked_seconds"] = now - float(witness["since"])
         if witness.get("age_seconds") is None and witness.get("at") is not None:
             age = now - float(witness["at"])
             fresh["age_seconds"] = age if age < -CLOCK_SECONDS else max(0.0, age)

@@ -73,7 +73,10 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
         if verdict(result) != "ok" or result is None:
             problem(state, because(host, result))
             continue
-        state["witnesses"].append({"balancer": host, "out": True, "at": said_at(result, state["phase_started"], now)})
+        witness = {"balancer": host, "out": True, "at": said_at(result, state["phase_started"], now)}
+        if isinstance(result.get("open_ends"), list):
+            witness.update(ends=[str(end) for end in result["open_ends"]], since=state["phase_started"])
+        state["witnesses"].append(witness)
         state["left_sessions"] += int(result.get("left_sessions") or 0)
     if len(state["witnesses"]) < len(state["balancers"]):
         go_back(state, state["done"]["shift"], now)
@@ -90,7 +93,7 @@ def after_restart(state: State, seen: Mapping[str, Results], now: float) -> None
     relief = (result or {}).get("relief")
     if what == "ok" or relief:  # what was deleted is told whatever came of it
         state["restart"] = {key: (result or {}).get(key) for key in ("phases", "before", "after", "at")}
-        state["restart"].update({"relief": relief} if relief else {})
+        state["restart"].update({key: value for key in ("relief", "half_open") if (value := (result or {}).get(key))})
     if what == "ok":
         state["done"]["restart"] = True
         unasked = state.get("health_scheme") == "none"

@@ -16,10 +16,11 @@ import os
 import re
 import subprocess
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _health
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart_checks as checks
+from ansible_collections.selfheal.cluster.plugins.module_utils import _sockets as sockets
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import (
     Holds,
@@ -89,6 +90,8 @@ class Restart:
         self.resource = params["resource"] or (f"service:{unit}" if unit else "machine")
         self.started = uptime_clock()
         self.phases: Dict[str, float] = {}
+        self.half_open: List[str] = []
+        self.half_open_at: Optional[float] = None
 
     # -- what is there ---------------------------------------------------------------------------------
 
@@ -158,7 +161,29 @@ class Restart:
         self._witnesses()
         if params["vip"]:
             checks.address_absent(params["vip"], checks.local_addresses(self.run(["ip", "-o", "addr"])))
-        checks.connections(params["port"], params["peers"], params["left_sessions"], self.root, IDLE_SECONDS)
+        self.half_open = checks.connections(
+            params["port"], params["peers"], params["left_sessions"], self.root, IDLE_SECONDS, self._half_open
+        )
+
+    def _half_open(self, found: List[str]) -> Set[str]:
+        """Which of these connections no balancer has any more. Without ``ss`` nobody knows, and each counts.
+
+        How long this call was on its way is not known here, so how old the balancers' word is neither: the first call
+        tells only that it would pay to say so (``half_open_at``), and the controller calls again with that.
+        """
+        now, heard = uptime_clock(), self.params["heard_uptime"]
+        first = heard is None or not 0 <= heard <= now
+        ask = ["ss", "-tinH", "state", "established", f"( sport = :{self.params['port']} )"]
+        try:
+            silent = sockets.silence(self.run(ask))
+        except SelfhealError:
+            return set()
+        elapsed = now - (self.started if first else heard)
+        dead = sockets.half_open(found, self.params["witnesses"], silent, elapsed)
+        if first and len(found) - len(dead) <= self.params["left_sessions"]:
+            self.half_open_at = now
+            raise checks.still_open([*dead], self.params["port"], 0)
+        return set() if first else dead
 
     def preflight(self) -> Dict[str, str]:
         """Everything that can refuse, cheapest and gravest first. Changes nothing."""

@@ -14,11 +14,11 @@ import os
 import struct
 import subprocess
 import time
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Set
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _sockets as sockets
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
-ESTABLISHED = "01"
 SHOWN = 3
 PACKAGE_LOCKS = (
     "var/lib/dpkg/lock-frontend",
@@ -60,66 +60,58 @@ def machine_id(forbidden: Iterable[str], root: str = "/") -> str:
     return own
 
 
-def _address(word: str) -> str:
-    """An address of /proc/net/tcp or tcp6: 32-bit words in the byte order of this machine."""
-    raw = bytes.fromhex(word)
-    data = b"".join(struct.pack("=I", int.from_bytes(raw[i : i + 4], "big")) for i in range(0, len(raw), 4))
-    address = ipaddress.ip_address(data)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
-
-
-def open_connections(tables: Iterable[str], port: int, peers: Iterable[str]) -> List[str]:
+def open_connections(texts: Iterable[str], port: int, peers: Iterable[str]) -> List[str]:
     """Established connections to ``port`` that come from one of these addresses, as ``ADDRESS:PORT`` of their ends."""
     try:
         wanted: Set[str] = {str(ipaddress.ip_address(peer)) for peer in peers}
     except ValueError as exc:
         # Known before anything is touched, so that the heal goes back instead of leaving the node out.
         raise SelfhealError("not_restartable", f"{exc}: give this balancer's address in selfheal_address") from exc
-    found = []
-    for table in tables:
-        for line in table.splitlines()[1:]:
-            columns = line.split()
-            if len(columns) < 4 or columns[3] != ESTABLISHED:
-                continue
-            local, remote = columns[1].split(":"), columns[2].split(":")
-            if int(local[1], 16) == port and _address(remote[0]) in wanted:
-                found.append(f"{_address(remote[0])}:{int(remote[1], 16)}")
-    return sorted(found)
-
-
-def connections(port: int, peers: Sequence[str], allowed: int, root: str = "/", patience: float = 0.0) -> int:
-    """No connection from a balancer is open, but those whose requests outlived the drain limit.
-
-    HAProxy keeps idle connections to a member for some seconds after its last request (``pool-purge-delay``), and
-    from here an idle one looks like any other: so it is looked again for ``patience`` seconds.
-    """
-    if not peers or not port:
-        return 0
-    deadline = time.monotonic() + patience
-    while True:
-        found = _open_now(port, peers, root)
-        if len(found) <= allowed:
-            return len(found)
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(0.1)
-    raise SelfhealError(
-        "connections_open",
-        f"{len(found)} connections from balancers are still open on port {port}, {allowed} were expected: it still"
-        f" gets traffic (from {', '.join(found[:SHOWN])}; there, ss -tnp says whose they are)",
+    return sorted(
+        f"{row.remote}:{row.remote_port}"
+        for text in texts
+        for row in sockets.rows(text)
+        if row.state == sockets.ESTABLISHED and row.local_port == port and row.remote in wanted
     )
 
 
-def _open_now(port: int, peers: Sequence[str], root: str) -> List[str]:
-    tables = []
-    for name in ("proc/net/tcp", "proc/net/tcp6"):
-        try:
-            with open(os.path.join(root, name), encoding="ascii") as stream:
-                tables.append(stream.read())
-        except OSError:
-            continue
-    return open_connections(tables, port, peers)
+def connections(
+    port: int,
+    peers: Sequence[str],
+    allowed: int,
+    root: str = "/",
+    patience: float = 0.0,
+    half_open: Callable[[List[str]], Set[str]] = lambda _found: set(),
+) -> List[str]:
+    """No connection from a balancer is open, but those whose requests outlived the drain limit. Returns the half-open.
+
+    HAProxy keeps idle connections to a member for some seconds after its last request (``pool-purge-delay``), and
+    from here an idle one looks like any other: so it is looked again for ``patience`` seconds. Which of them have no
+    other end any more, ``half_open`` says; it is asked only if there are too many.
+    """
+    if not peers or not port:
+        return []
+    deadline = time.monotonic() + patience
+    while True:
+        found = open_connections(sockets.tables(os.path.join(root, "proc/net")), port, peers)
+        if len(found) <= allowed:
+            return []
+        dead = half_open(found)
+        if len(found) - len(dead) <= allowed:
+            return sorted(dead)
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.1)
+    raise still_open([end for end in found if end not in dead], port, allowed)
+
+
+def still_open(ends: Sequence[str], port: int, allowed: int) -> SelfhealError:
+    """The refusal, with whom to ask."""
+    return SelfhealError(
+        "connections_open",
+        f"{len(ends)} connections from balancers are still open on port {port}, {allowed} were expected: it still"
+        f" gets traffic (from {', '.join(ends[:SHOWN])}; there, ss -tnp says whose they are)",
+    )
 
 
 def address_absent(vip: str, addresses: Iterable[str]) -> None:

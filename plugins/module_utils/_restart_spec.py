@@ -13,6 +13,9 @@ WITNESS: Dict[str, Any] = {
     "out": {"type": "bool", "required": True},
     "at": {"type": "float"},
     "age_seconds": {"type": "float"},
+    "ends": {"type": "list", "elements": "str"},
+    "since": {"type": "float"},
+    "asked_seconds": {"type": "float"},
 }
 RELIEF: Dict[str, Any] = {
     "path": {"type": "str", "required": True},
@@ -32,6 +35,7 @@ ARGUMENTS: Dict[str, Any] = {
     "resource": {"type": "str", "default": ""},
     "witnesses": {"type": "list", "elements": "dict", "default": [], "options": WITNESS},
     "witness_age_seconds": {"type": "float", "default": 30},
+    "heard_uptime": {"type": "float"},
     "peers": {"type": "list", "elements": "str", "default": []},
     "left_sessions": {"type": "int", "default": 0},
     "port": {"type": "int", "default": 0},

@@ -152,6 +152,14 @@ left_sessions:
   description: Requests that still ran or waited on the member when the module ended.
   returned: success
   type: int
+open_ends:
+  description:
+    - The ends, as C(ADDRESS:PORT), of the connections to the member that processes of this machine had when all else
+      was done. Most are idle ones, which HAProxy keeps for a while.
+    - Not there where the module cannot see HAProxy's connections, because it runs in a container of its own.
+  returned: success, unless in check mode, or if it cannot be known
+  type: list
+  elements: str
 check_rounds_seconds:
   description: How long HAProxy's own check took to prove the member.
   returned: success
@@ -197,6 +205,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._holds import (
     Holds,
     boot_id,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._sockets import held
 
 ARGUMENTS = {
     "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
@@ -223,15 +232,22 @@ def _wish(params: dict[str, Any]) -> Wish:
     return Wish(addresses=resolve(params["address"]), **{name: params[name] for name in taken + waits})
 
 
-def _counted(haproxy: Haproxy, backends: set[str]) -> dict[str, Any]:
-    """What HAProxy has counted in these backends. The act is done and verified: this may not make it a failure."""
+def _counted(haproxy: Haproxy, backends: set[str], wish: Wish) -> dict[str, Any]:
+    """What HAProxy has counted in these backends, and still has open to the member.
+
+    The act is done and verified: this may not make it a failure.
+    """
     try:
         found = haproxy.look()
     except SelfhealError:
         return {}
     counters = [row for row in found["counters"] if row["backend"] in backends]
     process = {key: found[key] for key in ("version", "pid", "uptime_seconds", "started_at", "at")}
-    return {"balancer": {**process, "boot_id": boot_id(), "counters": counters}}
+    ends = held(found["pid"], wish.addresses, wish.port)
+    return {
+        "balancer": {**process, "boot_id": boot_id(), "counters": counters},
+        **({} if ends is None else {"open_ends": ends}),
+    }
 
 
 def main() -> None:
@@ -247,7 +263,7 @@ def main() -> None:
             result.update(drain_seconds=0.0, left_sessions=0, check_rounds_seconds=0.0, at=time.time())
         else:
             result = member.apply(wish)
-            result.update(_counted(haproxy, {server["backend"] for server in result["before"]}))
+            result.update(_counted(haproxy, {server["backend"] for server in result["before"]}, wish))
     except SelfhealError as exc:
         module.fail_json(msg=str(exc), reason=exc.reason)
     module.exit_json(

@@ -70,10 +70,29 @@ options:
       age_seconds:
         description: Age of the answer. The action plugin computes it from O(witnesses[].at).
         type: float
+      ends:
+        description:
+          - The ends, as C(ADDRESS:PORT), of the connections to this node that the balancer had when it gave it no more
+            requests, as M(selfheal.cluster.lb_member) returns them. Left out where it does not know.
+          - A connection on this node that no balancer has, and that was silent since before they were asked, is
+            half-open (a cable was out, a balancer lost its power). It carries no request and refuses no restart.
+        type: list
+        elements: str
+      since:
+        description: When the controller began to ask for O(witnesses[].ends), in seconds since the epoch by its clock.
+        type: float
+      asked_seconds:
+        description: How long ago that was. The action plugin computes it from O(witnesses[].since).
+        type: float
   witness_age_seconds:
     description: How old a witness may be.
     type: float
     default: 30
+  heard_uptime:
+    description:
+      - The RV(half_open_at) of an earlier call, which the controller had before it computed
+        O(witnesses[].asked_seconds). The action plugin calls again with it.
+    type: float
   peers:
     description: Addresses of the balancers. A connection from one of them on O(port) refuses the restart.
     type: list
@@ -219,6 +238,18 @@ relief:
     - C(partitions) has the use of each C(before) and C(after), and what it must be C(below).
   type: dict
   returned: for a relief, once the machine was looked at
+half_open:
+  description:
+    - Connections on this node, as C(ADDRESS:PORT) of their other ends, that no balancer has any more. They did not
+      refuse the restart.
+  type: list
+  elements: str
+  returned: success
+half_open_at:
+  description: Uptime of this machine, in seconds, when only connections that seem half-open were in the way. Called
+    again with it as O(heard_uptime), the module knows how old the balancers' word is.
+  type: float
+  returned: if that is why it was refused
 phases:
   description: Seconds for the preflights (C(preflight_seconds)), until systemd called the new process active
     (C(restart_seconds)) or the files were deleted (C(relief_seconds)), and until it answered (C(answer_seconds)).
@@ -298,10 +329,17 @@ def perform(restart: Restart, check_mode: bool) -> dict[str, Any]:
     except SelfhealError as exc:
         if not result["restarted"]:
             result["changed"] = False
-        return {**result, "failed": True, "msg": str(exc), "reason": exc.reason, "phases": restart.phases}
+        result.update(failed=True, msg=str(exc), reason=exc.reason, phases=restart.phases)
+        return {**result, **unsure(restart)}
     result.update(after=essence(after), boot_id_after=boot, phases=restart.phases, at=time.time())
+    result["half_open"] = restart.half_open
     result["diff"] = {"before": result["before"], "after": result["after"]}
     return result
+
+
+def unsure(restart: Restart) -> dict[str, float]:
+    """That a second call would know more."""
+    return {} if restart.half_open_at is None else {"half_open_at": restart.half_open_at}
 
 
 def relieve(restart: Restart, check_mode: bool) -> dict[str, Any]:
@@ -336,7 +374,7 @@ def relieve(restart: Restart, check_mode: bool) -> dict[str, Any]:
         restart.wait_answer("relieved")
     except (SelfhealError, OSError) as exc:
         reason = exc.reason if isinstance(exc, SelfhealError) else "not_relievable"
-        result.update(failed=True, msg=str(exc), reason=reason)
+        result.update(failed=True, msg=str(exc), reason=reason, **unsure(restart))
     finally:
         if relief.before:
             result["relief"] = relief.told()
@@ -345,7 +383,7 @@ def relieve(restart: Restart, check_mode: bool) -> dict[str, Any]:
             earlier = restart.reliefs()
             restart.keep_reliefs([*earlier, result["relief"]] if relief.removed else earlier)
             result["relief"] = {**result["relief"], **({"earlier": earlier} if earlier else {})}
-    result.update(changed=bool(relief.removed), phases=restart.phases, at=time.time())
+    result.update(changed=bool(relief.removed), phases=restart.phases, at=time.time(), half_open=restart.half_open)
     for when in ("before", "after"):
         result.setdefault("diff", {})[when] = {
             one["path"]: one[when] for one in result.get("relief", {}).get("partitions", ())

@@ -63,6 +63,8 @@ def test_requests_that_run_are_waited_for(balancer: Balancer) -> None:
     wait_for(lambda: balancer.sessions() == 3)
     late = balancer.act("maint", drain_timeout=0.1)
     assert late["left_sessions"] == 1
+    assert late["open_ends"], "HAProxy has a connection to it, and the balancer's kernel knows"
+    assert all(end.startswith("127.0.0.") for end in late["open_ends"])
     done = balancer.act("maint", drain_timeout=10)
     assert done["left_sessions"] == 0
     assert done["drain_seconds"] > 0

@@ -330,4 +330,4 @@ def test_without_holds_or_with_a_broken_file_the_state_file_is_empty(text: str) 
 
 
 def test_counters_that_cannot_be_read_do_not_make_an_act_a_failure(tmp_path: Path) -> None:
-    assert _counted(Haproxy(str(tmp_path / "none.sock")), {"be_ei"}) == {}
+    assert _counted(Haproxy(str(tmp_path / "none.sock")), {"be_ei"}, wish()) == {}

@@ -74,6 +74,20 @@ def test_the_node_is_restarted_only_with_a_witness_from_each_balancer() -> None:
     assert acting(state) == {"undo": ["lb1", "lb2"]}
 
 
+def test_a_witness_says_which_connections_it_has_and_since_when_it_was_asked() -> None:
+    """Since the phase began, never later; a balancer that does not know says nothing, not that there are none."""
+    state = play(shifted(), "drain", {"lb1": {**OK, "open_ends": ["10.0.0.11:40"]}, "lb2": OK})
+    knows, does_not = state["witnesses"]
+    assert (knows["ends"], knows["since"]) == (["10.0.0.11:40"], shifted()["phase_started"])
+    assert "ends" not in does_not
+    assert "since" not in does_not
+
+
+def test_half_open_connections_are_kept_with_the_restart() -> None:
+    state = play(drained(), "restart", {"ei1": {**OK, "restarted": True, "half_open": ["10.0.0.11:40"]}})
+    assert state["restart"]["half_open"] == ["10.0.0.11:40"]
+
+
 def test_requests_that_outlive_the_drain_are_counted_and_told() -> None:
     state = play(shifted(), "drain", {"lb1": {**OK, "left_sessions": 2}, "lb2": {**OK, "left_sessions": 1}})
     assert state["left_sessions"] == 3

@@ -190,15 +190,37 @@ def test_a_reboot_is_one_command_and_proven_by_the_boot_id(tmp_path: Path, monke
     assert systemd.did("systemctl", "reboot") == 1
 
 
+ASK_AGAIN = {"failed": True, "reason": "connections_open", "restarted": False, "msg": "open", "half_open_at": 77.5}
+
+
+def test_a_node_that_asks_how_old_the_word_is_gets_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    action = plugin(monkeypatch, [ASK_AGAIN, {"changed": True, "restarted": True}], sent)
+    witnesses = [{"balancer": "lb1", "out": True, "at": 100.0, "since": 98.0, "ends": [], "asked_seconds": None}]
+    monkeypatch.setattr(action_plugin.time, "time", iter([101.0, 104.0]).__next__)
+    assert action._ask(params(Path("/x"), witnesses=witnesses), None)["restarted"]
+    assert [(one.get("heard_uptime"), one["witnesses"][0]["asked_seconds"]) for one in sent] == [
+        (None, 3.0),
+        (77.5, 6.0),
+    ]
+
+
+def test_a_node_that_refuses_for_it_again_is_not_asked_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    answer = plugin(monkeypatch, [ASK_AGAIN, ASK_AGAIN], sent)._ask(params(Path("/x")), None)
+    assert (verdict(answer), len(sent)) == ("refused", 2)
+
+
 LOST = AnsibleConnectionFailure("broken pipe")
 MUTE = {"failed": True, "reason": "not_restartable", "restarted": False, "msg": "systemctl show did not end in 20 s"}
 
 
-def plugin(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> Any:
-    """The action plugin on a connection that answers so."""
+def plugin(monkeypatch: pytest.MonkeyPatch, answers: list[Any], sent: list[dict[str, Any]] | None = None) -> Any:
+    """The action plugin on a connection that answers so; the arguments of each call go to ``sent``."""
 
-    def execute(**_named: Any) -> dict[str, Any]:
+    def execute(*, module_args: dict[str, Any], **_named: Any) -> dict[str, Any]:
         answer = answers.pop(0)
+        (sent if sent is not None else []).append(module_args)
         if isinstance(answer, Exception):
             raise answer
         return dict(answer)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: (c) 2026, selfheal.cluster contributors
+"""Invariant 8, second half: which connections of a member still have another end, by the kernels of both machines."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.selfheal.cluster.plugins.module_utils import _restart
+from ansible_collections.selfheal.cluster.plugins.module_utils import _sockets as sockets
+from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
+from ansible_collections.selfheal.cluster.plugins.module_utils._holds import uptime_clock
+from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+
+TCP_REPAIR = 19  # linux/tcp.h: a socket in repair mode is closed without a word to its peer
+
+GHOST, IDLE, FRESH = "10.213.77.11:33426", "10.213.77.11:60230", "10.213.77.11:33200"
+
+
+def said(asked: float | None = 3.0, age: float | None = 1.0, ends: list[str] | None = None) -> dict[str, Any]:
+    return {"balancer": "lb1", "out": True, "age_seconds": age, "asked_seconds": asked, "ends": ends}
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "silent", "dead"),
+    [
+        pytest.param([said(ends=[])], {GHOST: 60.0}, {GHOST}, id="no balancer has it, and it was silent for long"),
+        pytest.param([said(ends=[IDLE])], {GHOST: 60.0, IDLE: 60.0}, {GHOST}, id="an idle one has both its ends"),
+        pytest.param([said(ends=[])], {GHOST: 5.5}, set(), id="no longer silent than the word is old"),
+        pytest.param([said(ends=[])], {GHOST: 6.5}, {GHOST}, id="just longer"),
+        pytest.param([said(ends=[])], {}, set(), id="it may have received something this very moment"),
+        pytest.param([said(ends=[]), said(ends=[GHOST])], {GHOST: 60.0}, set(), id="the other balancer has it"),
+        pytest.param([said(ends=[]), said(ends=None)], {GHOST: 60.0}, set(), id="one balancer does not know"),
+        pytest.param([said(ends=[]), said(asked=70.0, ends=[])], {GHOST: 60.0}, set(), id="one was asked before that"),
+        pytest.param([said(ends=[], asked=None)], {GHOST: 60.0}, set(), id="nobody knows when they were asked"),
+        pytest.param([said(ends=[], age=None)], {GHOST: 60.0}, set(), id="nobody knows when they answered"),
+        pytest.param([said(ends=[], asked=-5.0)], {GHOST: 60.0}, set(), id="the controller's clock was set back"),
+        pytest.param([], {GHOST: 60.0}, set(), id="nobody was asked"),
+    ],
+)
+def test_half_open_is_what_no_balancer_has_and_nobody_can_have_opened_since(
+    witnesses: list[dict[str, Any]], silent: dict[str, float], dead: set[str]
+) -> None:
+    assert sockets.half_open([GHOST, IDLE, FRESH], witnesses, silent, 2.0) == dead
+
+
+# What ss of Debian 12 printed on a member whose cable had been out; shortened.
+SS = """\
+0      0          10.213.77.21:8280 10.213.77.11:33426
+\t bbr wscale:10,10 rto:204 segs_in:4 send 4550857143bps lastsnd:49368 lastrcv:49372 lastack:49368 delivered:2
+0      179        10.213.77.21:8280 10.213.77.11:33068
+\t bbr rto:26112 backoff:7 lastsnd:20392 lastack:52616 unacked:1
+0      0      [::ffff:10.213.77.21]:8280 [::ffff:10.213.77.11]:60230
+\t cubic lastsnd:9 lastrcv:70 lastack:9
+0      0      [fe80::21%eth0]:8280 [fe80::11%eth0]:60230
+\t cubic lastrcv:1500
+nonsense
+\t lastrcv:8000
+"""
+
+
+def test_silence_is_read_from_ss_and_zero_where_it_says_nothing() -> None:
+    assert sockets.silence(SS) == {
+        "10.213.77.11:33426": 49.372,
+        "10.213.77.11:60230": 0.07,
+        "fe80::11:60230": 1.5,
+    }
+    assert sockets.silence("") == {}
+
+
+def kernel(address: str) -> str:
+    """An address as the kernel prints it: its 32 bits as a number of this machine."""
+    return f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}"
+
+
+TCP = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B4DD50A:C3D2 154DD50A:2058 01 00000000:00000000 00:00000000 00000000   107        0 4711 1 0 20 4 30 10 -1
+   1: 0B4DD50A:C3D3 154DD50A:2058 04 00000000:00000000 00:00000000 00000000     0        0 0 1 0
+   2: 0B4DD50A:C3D4 154DD50A:2058 06 00000000:00000000 03:00000F4A 00000000     0        0 0 3 0
+   3: 0B4DD50A:C3D5 154DD50A:2058 05 00000000:00000000 00:00000000 00000000   107        0 4712 1 0
+   4: 0B4DD50A:C3D6 164DD50A:2058 01 00000000:00000000 00:00000000 00000000   107        0 4713 1 0
+   5: 0B4DD50A:C3D7 154DD50A:2059 01 00000000:00000000 00:00000000 00000000   107        0 4714 1 0
+   6: 0B4DD50A:C3D8
+"""
+for pattern, address in (("0B4DD50A", "10.213.77.11"), ("154DD50A", "10.213.77.21"), ("164DD50A", "10.213.77.22")):
+    TCP = TCP.replace(pattern, kernel(address))
+
+
+def balancer(tmp_path: Path, comm: str = "haproxy\n", tcp: str | None = TCP) -> str:
+    net = tmp_path / "proc/196/net"
+    net.mkdir(parents=True)
+    (net.parent / "comm").write_text(comm, encoding="ascii")
+    if tcp is not None:
+        (net / "tcp").write_text(tcp, encoding="ascii")
+    return str(tmp_path)
+
+
+def test_a_balancer_has_the_ends_that_a_process_still_has_open(tmp_path: Path) -> None:
+    """Not the one that only its kernel still wants to close, and not what goes elsewhere."""
+    found = sockets.held(196, ("10.213.77.21",), 8280, balancer(tmp_path))
+    assert found == ["10.213.77.11:50130", "10.213.77.11:50133"]
+
+
+@pytest.mark.parametrize(
+    ("pid", "comm", "tcp"),
+    [(196, "nginx\n", TCP), (196, "haproxy\n", None), (197, "haproxy\n", TCP)],
+    ids=["the number is another process here", "no table", "no such process: it is in a container"],
+)
+def test_what_cannot_be_known_is_not_said(tmp_path: Path, pid: int, comm: str, tcp: str | None) -> None:
+    assert sockets.held(pid, ("10.213.77.21",), 8280, balancer(tmp_path, comm, tcp)) is None
+
+
+@pytest.fixture(name="ends")
+def both_ends() -> Iterator[tuple[socket.socket, int, Callable[[], str]]]:
+    """A member's connection, its port, and a way to lose the other end without a word; as root."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        other = socket.create_connection(server.getsockname())
+        mine, _address = server.accept()
+        end = f"127.0.0.1:{other.getsockname()[1]}"
+
+        def lose() -> str:
+            other.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+            other.close()
+            return end
+
+        with mine, other:
+            yield mine, server.getsockname()[1], lose
+
+
+def restart(tmp_path: Path, port: int, **changes: Any) -> _restart.Restart:
+    given = {name: spec.get("default") for name, spec in ARGUMENTS.items()}
+    witness = {"balancer": "lb1", "out": True, "age_seconds": 0.1, "asked_seconds": 0.2, "ends": []}
+    given.update(service="ei.service", incident="1", epoch=5, state_dir=str(tmp_path), port=port)
+    given.update(peers=["127.0.0.1"], witnesses=[witness], **changes)
+    return _restart.Restart(given)
+
+
+def test_a_real_half_open_connection_is_told_apart_with_a_second_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
+) -> None:
+    """A real socket whose peer is gone without a word, the real /proc/net/tcp and the real ss."""
+    _mine, port, lose = ends
+    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
+    end = lose()
+    time.sleep(0.5)
+    first = restart(tmp_path, port)
+    with pytest.raises(SelfhealError, match=end) as caught:
+        first.prove_right()
+    assert caught.value.reason == "connections_open"
+    assert first.half_open_at is not None
+    second = restart(tmp_path, port, heard_uptime=first.half_open_at)
+    second.prove_right()
+    assert second.half_open == [end]
+
+
+def test_a_call_that_was_long_on_its_way_does_not_make_the_balancers_word_young(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
+) -> None:
+    """What was opened after the balancers were asked is silent for as long as the call was under way, and counts."""
+    _mine, port, lose = ends
+    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
+    lose()
+    time.sleep(0.5)
+    late = restart(tmp_path, port, heard_uptime=uptime_clock() - 30)
+    with pytest.raises(SelfhealError, match="still open"):
+        late.prove_right()
+    assert late.half_open_at is None
+
+
+@pytest.mark.parametrize("heard", [1e12, -1.0], ids=["of another boot", "nonsense"])
+def test_an_uptime_that_cannot_be_is_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: tuple[socket.socket, int, Callable[[], str]],
+    heard: float,
+) -> None:
+    _mine, port, lose = ends
+    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
+    lose()
+    time.sleep(0.5)
+    again = restart(tmp_path, port, heard_uptime=heard)
+    with pytest.raises(SelfhealError):
+        again.prove_right()
+    assert again.half_open == []
+
+
+def test_a_connection_that_talks_is_no_ghost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
+) -> None:
+    """No balancer names it, as none would that was asked before it was opened: it still refuses the restart."""
+    _mine, port, _lose = ends
+    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
+    fresh = restart(tmp_path, port, heard_uptime=uptime_clock())
+    with pytest.raises(SelfhealError, match="still open"):
+        fresh.prove_right()
+    assert fresh.half_open_at is None
