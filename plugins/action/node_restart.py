@@ -13,6 +13,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+from ansible_collections.selfheal.cluster.plugins.plugin_utils._urgent import urgent
 
 RETRIES = 2  # a connection may break because the node is ill; the module never restarts twice for one incident
 PAUSE = 1.0
@@ -32,10 +33,11 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         _unused, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        answer = self._ask(arguments, task_vars)
+        variables, facts = urgent(self, task_vars)
+        answer = self._ask(arguments, variables)
         if answer.get("rebooting"):
-            answer = self._after_reboot(arguments, answer, task_vars)
-        return {**result, **answer}
+            answer = self._after_reboot(arguments, answer, variables)
+        return {**result, **answer, **facts}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         for attempt in range(RETRIES + 1):

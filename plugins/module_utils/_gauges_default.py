@@ -161,8 +161,8 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
     },
 ]
 
-#: Kubernetes replaces a pod that died by itself, in 16 s measured in the lab under load. What lasts longer than this, it
-#: has not healed; a roll-out that is restarted before would only take away what it has just made.
+#: Kubernetes replaces a pod that died by itself, in 16 s measured in the lab under load. What lasts longer than this,
+#: it has not healed; a roll-out that is restarted before would only take away what it has just made.
 KUBERNETES_SECONDS = 30
 
 
