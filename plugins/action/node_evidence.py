@@ -20,8 +20,6 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
-        variables, facts = urgent(self, task_vars)
-        answer = self._execute_module(
-            module_name="selfheal.cluster.node_evidence", module_args=self._task.args, task_vars=variables
-        )
-        return {**result, **answer, **facts}
+        with urgent(self._connection):
+            answer = self._execute_module(module_args=self._task.args, task_vars=task_vars)
+        return {**result, **answer}

@@ -33,11 +33,10 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         _unused, arguments = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        variables, facts = urgent(self, task_vars)
-        answer = self._ask(arguments, variables)
+        answer = self._ask(arguments, task_vars)
         if answer.get("rebooting"):
-            answer = self._after_reboot(arguments, answer, variables)
-        return {**result, **answer, **facts}
+            answer = self._after_reboot(arguments, answer, task_vars)
+        return {**result, **answer}
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         for attempt in range(RETRIES + 1):
@@ -55,11 +54,12 @@ class ActionModule(ActionBase):
         raise AnsibleError("not reached")  # the loop returns or raises
 
     def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        answer: dict[str, Any] = self._execute_module(
-            module_name="selfheal.cluster.node_restart",
-            module_args=aged(arguments, time.time()),
-            task_vars=task_vars,
-        )
+        with urgent(self._connection):
+            answer: dict[str, Any] = self._execute_module(
+                module_name="selfheal.cluster.node_restart",
+                module_args=aged(arguments, time.time()),
+                task_vars=task_vars,
+            )
         return answer
 
     def _reset(self) -> None:

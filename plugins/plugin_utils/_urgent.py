@@ -11,46 +11,29 @@ CAP_SYS_NICE) or renice(1) is not there, nothing is said and the module runs as 
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from ansible.errors import AnsibleError
-from ansible.executor.interpreter_discovery import discover_interpreter
-from ansible.plugins.action import ActionBase
-
 NICENESS = -10
-VARIABLE = "ansible_python_interpreter"
-FACT = "discovered_interpreter_python"
-_PATH = re.compile(r"/[\w./+-]+")
+#: A command of the shell that starts the module, and so for all that this shell starts. It never fails.
+FIRST = f"renice -n {NICENESS} -p $$ </dev/null >/dev/null 2>&1; "
 
 
-def first(python: str) -> str:
-    """Words of a shell that start this Python before everybody else.
+@contextlib.contextmanager
+def urgent(connection: Any) -> Iterator[None]:
+    """Modules that are run on this connection within the block are.
 
-    The process renices itself and becomes Python, so that it has the number, the streams and the end that the caller
-    sees.
+    In the shell that starts Python, after ``become``: an interpreter of several words is quoted by Ansible, and the
+    shell of ``ansible_shell_executable`` has not yet become root.
     """
-    return f"""/bin/sh -c 'renice -n {NICENESS} -p $$ </dev/null >/dev/null 2>&1; exec {python} "$@"' sh"""
+    shell = connection._shell
+    build = shell.build_module_command
 
+    def first(*given: Any, **named: Any) -> Any:
+        return FIRST + build(*given, **named)
 
-def urgent(action: ActionBase, task_vars: Mapping[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The variables of the task with such a Python, and what is to be returned besides.
-
-    As Ansible does, the Python of a host that names none is looked for once, and returned as a fact for the tasks that
-    follow. An interpreter that is more than a path is somebody's own arrangement and stays as it is.
-    """
-    given = dict(task_vars or {})
-    facts: dict[str, Any] = {}
-    python = given.get(VARIABLE) or "auto"
-    if str(python).startswith("auto"):
-        python = (given.get("ansible_facts") or {}).get(FACT)
-        if not python:
-            with contextlib.suppress(AnsibleError, OSError):
-                python = discover_interpreter(
-                    action=action, interpreter_name="python", discovery_mode="auto_silent", task_vars=given
-                )
-                facts = {"ansible_facts": {FACT: python}}
-    if not python or not _PATH.fullmatch(str(python)):
-        return given, {}
-    return {**given, VARIABLE: first(str(python))}, facts
+    shell.build_module_command = first
+    try:
+        yield
+    finally:
+        shell.build_module_command = build

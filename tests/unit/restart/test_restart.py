@@ -228,7 +228,8 @@ def plugin(monkeypatch: pytest.MonkeyPatch, answers: list[Any], sent: list[dict[
     monkeypatch.setattr(action_plugin, "PAUSE", 0.0)
     monkeypatch.setattr(action_plugin, "BOOT_POLL", 0.0)
     action = object.__new__(action_plugin.ActionModule)
-    action._connection = SimpleNamespace(reset=lambda: None)
+    shell = SimpleNamespace(build_module_command=lambda *_given: "")
+    action._connection = SimpleNamespace(reset=lambda: None, _shell=shell)
     monkeypatch.setattr(action, "_execute_module", execute, raising=False)
     return action
 
