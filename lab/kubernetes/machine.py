@@ -72,6 +72,7 @@ def lay_out(lab: Lab, node: str, root: Path, cluster: Cluster) -> None:
 
 def _configure(root: Path, node: str, cluster: Cluster) -> None:
     address = cluster.addresses[node]
+    head = node == cluster.control_plane
     values = {
         "node": node,
         "address": address,
@@ -81,6 +82,8 @@ def _configure(root: Path, node: str, cluster: Cluster) -> None:
         "services": names.SERVICES,
         "pki": names.PKI,
         "pause_image": names.PAUSE_IMAGE,
+        # From its first moment: what is rolled out while nodes still register is not to land on the control plane.
+        "taints": "[{key: node-role.kubernetes.io/control-plane, effect: NoSchedule}]" if head else "[]",
     }
     targets = {
         "cni.conflist.in": "etc/cni/net.d/10-lab.conflist",
@@ -88,14 +91,14 @@ def _configure(root: Path, node: str, cluster: Cluster) -> None:
         "kubelet.yaml.in": "etc/kubernetes/kubelet.yaml",
         "proxy.yaml.in": "etc/kubernetes/proxy.yaml",
     }
-    wanted = EVERY_NODE[1:] + (CONTROL_PLANE if node == cluster.control_plane else ())
+    wanted = EVERY_NODE[1:] + (CONTROL_PLANE if head else ())
     targets |= {f"units/{unit}.service.in": f"etc/systemd/system/{unit}.service" for unit in wanted}
     for source, target in targets.items():
         put(root / target, string.Template((names.FILES / source).read_text()).substitute(values), 0o644)
     others = [it for it in cluster.addresses.values() if it != address]
     put(root / "etc/kubernetes/pod-routes", "".join(f"{names.pod_range(it)}.0/24 {it}\n" for it in others), 0o644)
     hosts = "".join(f"{it} {name}\n" for name, it in cluster.addresses.items())
-    if node == cluster.control_plane:
+    if head:
         put(root / "etc/kubernetes/autoscaler.env", QUICK_AUTOSCALER, 0o644)
     put(root / "etc/hosts", f"127.0.0.1 localhost\n{hosts}", 0o644)
 

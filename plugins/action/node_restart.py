@@ -81,6 +81,7 @@ class ActionModule(ActionBase):
                     after = self._ask(arguments, task_vars)
                     after.update(changed=True, restarted=True)
                     after.update(boot_id_before=answer["boot_id_before"], boot_id_after=boot)
+                    after.update(half_open=answer.get("half_open") or [])
                     return after
         return {
             **answer,

@@ -166,10 +166,6 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
 KUBERNETES_SECONDS = 30
 
 
-def _patient(gauge: Dict[str, Any]) -> Dict[str, Any]:
-    return {**{key: value for key, value in gauge.items() if key != "count"}, "for_seconds": KUBERNETES_SECONDS}
-
-
 #: What says that a workload of Kubernetes is ill: its pods, and what they serve. The autoscaler at its maximum is none.
 WORKLOAD_GAUGES: List[Dict[str, Any]] = [
     {
@@ -180,7 +176,11 @@ WORKLOAD_GAUGES: List[Dict[str, Any]] = [
         "kind": "service",
         "required": False,
     },
-    *[_patient(gauge) for gauge in DEFAULT_GAUGES if gauge["name"] in ("http", "http_time")],
+    *[
+        {**gauge, **({"for_seconds": KUBERNETES_SECONDS} if gauge["name"] == "http" else {})}
+        for gauge in DEFAULT_GAUGES
+        if gauge["name"] in ("http", "http_time")
+    ],
 ]
 #: A machine of a cluster is watched as any other, and by what the cluster says of it.
 CLUSTER_GAUGES: List[Dict[str, Any]] = [

@@ -171,19 +171,23 @@ class Restart:
         How long this call was on its way is not known here, so how old the balancers' word is neither: the first call
         tells only that it would pay to say so (``half_open_at``), and the controller calls again with that.
         """
-        now, heard = uptime_clock(), self.params["heard_uptime"]
-        first = heard is None or not 0 <= heard <= now
-        ask = ["ss", "-tinH", "state", "established", f"( sport = :{self.params['port']} )"]
+        params = self.params
+        theirs = sockets.known(params["witnesses"], params["peers"], params["left_sessions"])
+        if theirs is None or theirs.issuperset(found):
+            return set()
+        ask = ["ss", "-tinH", "state", "established", f"( sport = :{params['port']} )"]
         try:
             silent = sockets.silence(self.run(ask))
         except SelfhealError:
             return set()
+        now, heard = uptime_clock(), params["heard_uptime"]  # only now: ss may have taken its time
+        first = heard is None or not 0 <= heard <= now
         elapsed = now - (self.started if first else heard)
-        dead = sockets.half_open(found, self.params["witnesses"], silent, elapsed)
-        if first and len(found) - len(dead) <= self.params["left_sessions"]:
+        dead = sockets.half_open(found, theirs, params["witnesses"], silent, elapsed)
+        if first and dead:
             self.half_open_at = now
-            raise checks.still_open([*dead], self.params["port"], 0)
-        return set() if first else dead
+            raise checks.still_open(sorted(dead), params["port"], params["left_sessions"])
+        return dead
 
     def preflight(self) -> Dict[str, str]:
         """Everything that can refuse, cheapest and gravest first. Changes nothing."""

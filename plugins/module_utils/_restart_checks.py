@@ -70,8 +70,8 @@ def open_connections(texts: Iterable[str], port: int, peers: Iterable[str]) -> L
     return sorted(
         f"{row.remote}:{row.remote_port}"
         for text in texts
-        for row in sockets.rows(text)
-        if row.state == sockets.ESTABLISHED and row.local_port == port and row.remote in wanted
+        for row in sockets.rows(text, lambda local, _remote, state: local == port and state == sockets.ESTABLISHED)
+        if row.remote in wanted
     )
 
 
@@ -93,7 +93,10 @@ def connections(
         return []
     deadline = time.monotonic() + patience
     while True:
-        found = open_connections(sockets.tables(os.path.join(root, "proc/net")), port, peers)
+        try:
+            found = open_connections(sockets.tables(os.path.join(root, "proc/net")), port, peers)
+        except (OSError, ValueError) as exc:
+            raise SelfhealError("not_restartable", f"the open connections cannot be read: {exc}") from exc
         if len(found) <= allowed:
             return []
         dead = half_open(found)

@@ -154,10 +154,10 @@ left_sessions:
   type: int
 open_ends:
   description:
-    - The ends, as C(ADDRESS:PORT), of the connections to the member that processes of this machine had when all else
-      was done. Most are idle ones, which HAProxy keeps for a while.
+    - The ends, as C(ADDRESS:PORT), of the connections to the member's port, of whatever address, that processes of this
+      machine had when all else was done. Most are idle ones, which HAProxy keeps for a while.
     - Not there where the module cannot see HAProxy's connections, because it runs in a container of its own.
-  returned: success, unless in check mode, or if it cannot be known
+  returned: for O(state=maint), unless in check mode, or if it cannot be known
   type: list
   elements: str
 check_rounds_seconds:
@@ -243,7 +243,7 @@ def _counted(haproxy: Haproxy, backends: set[str], wish: Wish) -> dict[str, Any]
         return {}
     counters = [row for row in found["counters"] if row["backend"] in backends]
     process = {key: found[key] for key in ("version", "pid", "uptime_seconds", "started_at", "at")}
-    ends = held(found["pid"], wish.addresses, wish.port)
+    ends = held(found["pid"], wish.port) if wish.state == "maint" else None
     return {
         "balancer": {**process, "boot_id": boot_id(), "counters": counters},
         **({} if ends is None else {"open_ends": ends}),

@@ -244,7 +244,7 @@ half_open:
       refuse the restart.
   type: list
   elements: str
-  returned: success
+  returned: success, unless in check mode
 half_open_at:
   description: Uptime of this machine, in seconds, when only connections that seem half-open were in the way. Called
     again with it as O(heard_uptime), the module knows how old the balancers' word is.
@@ -323,7 +323,7 @@ def perform(restart: Restart, check_mode: bool) -> dict[str, Any]:
             if not mine:
                 before = {"InvocationID": restart.invocation_before()}
             elif restart.params["kind"] == "reboot":
-                return {**result, "rebooting": True, "phases": restart.phases}
+                return {**result, "rebooting": True, "phases": restart.phases, "half_open": restart.half_open}
             after = restart.wait_started(before)
         restart.wait_answer()
     except SelfhealError as exc:

@@ -241,6 +241,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, answers: list[Any], sent: list[dict[
         pytest.param([LOST, MUTE], "failed", id="the lost call may have restarted it"),
         pytest.param([LOST, LOST, {**MUTE, "reason": "witness_stale"}], "failed", id="whatever it refuses for"),
         pytest.param([LOST, {"changed": False, "restarted": True}], "ok", id="the lost call did"),
+        pytest.param([ASK_AGAIN, LOST, MUTE], "failed", id="the second call, which was lost, may have"),
         pytest.param([LOST, {**MUTE, "reason": "no_answer", "restarted": True}], "refused", id="and it is mute"),
     ],
 )
@@ -258,9 +259,10 @@ def test_a_machine_that_came_back_with_another_boot_id_was_restarted(monkeypatch
     action = plugin(monkeypatch, [MUTE])
     said = {"rc": 0, "stdout": "new\n"}
     monkeypatch.setattr(action, "_low_level_execute_command", lambda *_given, **_named: said, raising=False)
-    begun = {"rebooting": True, "restarted": True, "boot_id_before": "old"}
+    begun = {"rebooting": True, "restarted": True, "boot_id_before": "old", "half_open": ["10.0.0.11:40"]}
     after = action._after_reboot(params(Path("/x")), begun, None)
     assert (after["failed"], after["restarted"], after["boot_id_after"]) == (True, True, "new")
+    assert after["half_open"] == ["10.0.0.11:40"], "the boot has taken them, and the journal keeps them"
 
 
 def test_witnesses_carry_their_age_by_the_clock_of_the_controller() -> None:
