@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
 
+from ansible_collections.selfheal.cluster.plugins.action import node_evidence as evidence_plugin
 from ansible_collections.selfheal.cluster.plugins.action import node_restart as action_plugin
 from ansible_collections.selfheal.cluster.plugins.action.node_restart import aged
 from ansible_collections.selfheal.cluster.plugins.module_utils import _restart
@@ -20,6 +22,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import verdict
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
 from ansible_collections.selfheal.cluster.plugins.modules.node_restart import perform
+from ansible_collections.selfheal.cluster.plugins.plugin_utils._urgent import FIRST
 
 
 class Systemd:
@@ -203,6 +206,27 @@ def test_a_node_that_asks_how_old_the_word_is_gets_told_once(monkeypatch: pytest
         (None, 3.0),
         (77.5, 6.0),
     ]
+
+
+@pytest.mark.parametrize("name", ["node_restart", "node_evidence"])
+def test_what_acts_on_the_ill_node_goes_before_what_made_it_ill(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    action = plugin(monkeypatch, [])
+    shell = action._connection._shell
+    ran: list[str] = []
+
+    def execute(**_named: Any) -> dict[str, Any]:
+        ran.append(shell.build_module_command("", "", "/m.py"))
+        return {"restarted": True}
+
+    if name == "node_evidence":
+        action = object.__new__(evidence_plugin.ActionModule)
+        action._connection = SimpleNamespace(_shell=shell)
+        action._task = SimpleNamespace(args={})
+        monkeypatch.setattr(ActionBase, "run", lambda *_given: {})
+    monkeypatch.setattr(action, "_execute_module", execute, raising=False)
+    action.run(None, {}) if name == "node_evidence" else action._ask(params(Path("/x")), None)
+    assert ran == [FIRST]
+    assert shell.build_module_command("", "", "/m.py") == ""
 
 
 def test_a_node_that_refuses_for_it_again_is_not_asked_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
