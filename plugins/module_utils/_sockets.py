@@ -42,7 +42,8 @@ def rows(text: str, wanted: Callable[[int, int, str], bool]) -> List[Socket]:
         columns = line.split()
         if len(columns) < 4:
             continue
-        (local, _, here), (remote, _, there) = columns[1].partition(":"), columns[2].partition(":")
+        local, here = columns[1].split(":")
+        remote, there = columns[2].split(":")
         local_port, remote_port = int(here, 16), int(there, 16)
         if wanted(local_port, remote_port, columns[3]):
             inode = int(columns[9]) if len(columns) > 9 else -1
