@@ -168,7 +168,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
 #: it has not healed; a roll-out that is restarted before would only take away what it has just made.
 KUBERNETES_SECONDS = 30
 
-
+_BY_NAME = {gauge["name"]: gauge for gauge in DEFAULT_GAUGES}
 #: What says that a workload of Kubernetes is ill: its pods, and what they serve. The autoscaler at its maximum is none.
 WORKLOAD_GAUGES: List[Dict[str, Any]] = [
     {
@@ -179,11 +179,8 @@ WORKLOAD_GAUGES: List[Dict[str, Any]] = [
         "kind": "service",
         "required": False,
     },
-    *[
-        {**gauge, **({"for_seconds": KUBERNETES_SECONDS} if gauge["name"] == "http" else {})}
-        for gauge in DEFAULT_GAUGES
-        if gauge["name"] in ("http", "http_time")
-    ],
+    {**_BY_NAME["http"], "for_seconds": KUBERNETES_SECONDS},
+    _BY_NAME["http_time"],
 ]
 #: A machine of a cluster is watched as any other, and by what the cluster says of it.
 CLUSTER_GAUGES: List[Dict[str, Any]] = [

@@ -169,6 +169,10 @@ class RealCluster:
         """An object, or a list of them."""
         return json.loads(self.kubectl("get", *words, "-o", "json"))
 
+    def replicas(self) -> int:
+        """How many pods of the integrator are ready."""
+        return int(self.get("deployment", "ei-deployment")["status"].get("readyReplicas") or 0)
+
     def answer(self, path: str = "/simple", scheme: str = "http") -> str:
         """What the Service answers, asked by way of the API server: a node's address may be out of reach from here."""
         way = f"/api/v1/namespaces/{self.namespace}/services/{scheme}:ei-service:{scheme}/proxy{path}"

@@ -95,7 +95,7 @@ def test_a_worker_that_dies_is_served_around_and_comes_back(rolled_out: RealClus
         wait_for(lambda: not node(rolled_out, ill)["ready"], 60)
 
         def serves() -> bool:
-            ready = rolled_out.get("deployment", "ei-deployment")["status"].get("readyReplicas", 0)
+            ready = rolled_out.replicas()
             return int(ready) == 4
 
         wait_for(serves, 60)

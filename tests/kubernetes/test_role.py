@@ -16,10 +16,6 @@ pytestmark = pytest.mark.lab
 PATHS = ("/simple", "/simple/")
 
 
-def replicas(real: RealCluster) -> int:
-    return int(real.get("deployment", "ei-deployment")["status"].get("readyReplicas", 0))
-
-
 @pytest.mark.machines
 def test_both_ports_of_every_node_answer_as_the_seed_says(rolled_out: RealCluster) -> None:
     ports = ((30010, None), (30011, rolled_out.certificates / "ca.crt"))
@@ -56,7 +52,7 @@ def test_a_second_run_changes_nothing_also_while_the_autoscaler_has_scaled(
     # Its least, and not a number set by hand, which it would take back while the role runs.
     four: dict[str, Any] = {"ei_kubernetes_min_replicas": 4}
     assert changed(rolled_out.play(tmp_path, **four)) == 1
-    wait_for(lambda: replicas(rolled_out) == 4, 90)
+    wait_for(lambda: rolled_out.replicas() == 4, 90)
     assert changed(rolled_out.play(tmp_path, **four)) == 0, "the autoscaler's number is its own"
     assert changed(rolled_out.play(tmp_path, "--check", "--diff", **four)) == 0
     assert rolled_out.get("deployment", "ei-deployment")["spec"]["replicas"] == 4
@@ -125,7 +121,7 @@ def test_a_bad_image_is_a_failure_with_its_reason_and_is_rolled_back_where_it_is
     assert "registry.lab.invalid/ei:bad" in output
     assert "Revision 1 was put back." in output
     assert DOCUMENT in rolled_out.answer()
-    wait_for(lambda: replicas(rolled_out) == 1, 60)
+    wait_for(lambda: rolled_out.replicas() == 1, 60)
 
 
 def test_it_is_removed_and_a_second_removal_changes_nothing(rolled_out: RealCluster, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.kubernetes.demo.load import HEAVY, IDLE
 from tests.kubernetes.harness import Load, RealCluster, wait_for
 
 pytestmark = pytest.mark.lab
@@ -17,10 +18,6 @@ SHORT = {
     "scaleUp": {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 4, "periodSeconds": 5}]},
     "scaleDown": {"stabilizationWindowSeconds": 15, "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}]},
 }
-
-
-def ready(real: RealCluster) -> int:
-    return int(real.get("deployment", "ei-deployment")["status"].get("readyReplicas", 0))
 
 
 def alone(real: RealCluster) -> bool:
@@ -40,12 +37,12 @@ def test_load_makes_pods_and_its_end_takes_them_away_without_a_lost_request(
     where = rolled_out.nodes()[rolled_out.worker(0)]
     port = rolled_out.ports[0]
     wait_for(lambda: rolled_out.get("hpa", "ei-hpa")["status"].get("currentMetrics"), 120)
-    with Load(where, port, clients=10, rate=7.0, path="/burn?ms=12", seconds=300) as heavy:
+    with Load(where, port, clients=HEAVY.clients, rate=HEAVY.rate, path=HEAVY.path, seconds=300) as heavy:
         begun = time.monotonic()
-        wait_for(lambda: ready(rolled_out) >= 4, 240)
+        wait_for(lambda: rolled_out.replicas() >= 4, 240)
         up = time.monotonic() - begun
         heavy.more(100)
-    with Load(where, port, clients=2, rate=2.0, seconds=down + 30) as light:
+    with Load(where, port, clients=IDLE.clients, rate=IDLE.rate, seconds=down + 30) as light:
         begun = time.monotonic()
         wait_for(lambda: alone(rolled_out), down)
         took = time.monotonic() - begun

@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils import _sockets a
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._holds import uptime_clock
 from ansible_collections.selfheal.cluster.plugins.module_utils._restart_spec import ARGUMENTS
+from tests.unit.restart.test_checks import kernel
 
 TCP_REPAIR = 19  # linux/tcp.h: a socket in repair mode is closed without a word to its peer
 
@@ -98,11 +98,6 @@ def test_silence_is_read_from_ss_and_zero_where_it_says_nothing() -> None:
     assert sockets.silence("") == {}
 
 
-def kernel(address: str) -> str:
-    """An address as the kernel prints it: its 32 bits as a number of this machine."""
-    return f"{struct.unpack('=I', socket.inet_aton(address))[0]:08X}"
-
-
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0B4DD50A:C3D2 154DD50A:2058 01 00000000:00000000 00:00000000 00000000   107        0 4711 1 0 20 4 30 10 -1
@@ -151,21 +146,27 @@ def test_a_table_that_is_there_and_cannot_be_read_is_not_an_empty_one(tmp_path: 
     assert sockets.held(196, 8280, root) is None
 
 
-@pytest.fixture(name="ends")
-def both_ends() -> Iterator[tuple[socket.socket, int, Callable[[], str]]]:
-    """A member's connection, its port, and a way to lose the other end without a word; as root."""
+@pytest.fixture(name="connection")
+def both_ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, socket.socket]]:
+    """The port of a member with one connection, and its other end. Nothing is waited for."""
+    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         other = socket.create_connection(server.getsockname())
         mine, _address = server.accept()
-        end = f"127.0.0.1:{other.getsockname()[1]}"
-
-        def lose() -> str:
-            other.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-            other.close()
-            return end
-
         with mine, other:
-            yield mine, server.getsockname()[1], lose
+            yield server.getsockname()[1], other
+
+
+@pytest.fixture(name="ghost")
+def half_a_connection(connection: tuple[int, socket.socket]) -> tuple[int, str]:
+    """The port, and the name of an end that was lost without a word and is silent since; as root."""
+    port, other = connection
+    end = f"127.0.0.1:{other.getsockname()[1]}"
+    other.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    other.close()
+    time.sleep(0.5)  # that is the silence
+    return port, end
 
 
 def restart(tmp_path: Path, port: int, **changes: Any) -> _restart.Restart:
@@ -176,15 +177,9 @@ def restart(tmp_path: Path, port: int, **changes: Any) -> _restart.Restart:
     return _restart.Restart(given)
 
 
-def test_a_real_half_open_connection_is_told_apart_with_a_second_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
-) -> None:
+def test_a_real_half_open_connection_is_told_apart_with_a_second_call(tmp_path: Path, ghost: tuple[int, str]) -> None:
     """A real socket whose peer is gone without a word, the real /proc/net/tcp and the real ss."""
-    _mine, port, lose = ends
-    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
-    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
-    end = lose()
-    time.sleep(0.5)
+    port, end = ghost
     first = restart(tmp_path, port)
     with pytest.raises(SelfhealError, match=end) as caught:
         first.prove_right()
@@ -196,14 +191,10 @@ def test_a_real_half_open_connection_is_told_apart_with_a_second_call(
 
 
 def test_a_call_that_was_long_on_its_way_does_not_make_the_balancers_word_young(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
+    tmp_path: Path, ghost: tuple[int, str]
 ) -> None:
     """What was opened after the balancers were asked is silent for as long as the call was under way, and counts."""
-    _mine, port, lose = ends
-    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
-    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
-    lose()
-    time.sleep(0.5)
+    port, _end = ghost
     late = restart(tmp_path, port, heard_uptime=uptime_clock() - 30)
     with pytest.raises(SelfhealError, match="still open"):
         late.prove_right()
@@ -274,28 +265,17 @@ def test_where_balancers_name_each_connection_ss_is_not_asked(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("heard", [1e12, -1.0], ids=["of another boot", "nonsense"])
-def test_an_uptime_that_cannot_be_is_none(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    ends: tuple[socket.socket, int, Callable[[], str]],
-    heard: float,
-) -> None:
-    _mine, port, lose = ends
-    monkeypatch.setattr(sockets, "MARGIN_SECONDS", 0.1)
-    lose()
-    time.sleep(0.5)
+def test_an_uptime_that_cannot_be_is_none(tmp_path: Path, ghost: tuple[int, str], heard: float) -> None:
+    port, _end = ghost
     again = restart(tmp_path, port, heard_uptime=heard)
     with pytest.raises(SelfhealError):
         again.prove_right()
     assert again.half_open == []
 
 
-def test_a_connection_that_talks_is_no_ghost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: tuple[socket.socket, int, Callable[[], str]]
-) -> None:
+def test_a_connection_that_talks_is_no_ghost(tmp_path: Path, connection: tuple[int, socket.socket]) -> None:
     """No balancer names it, as none would that was asked before it was opened: it still refuses the restart."""
-    _mine, port, _lose = ends
-    monkeypatch.setattr(_restart, "IDLE_SECONDS", 0.0)
+    port, _other = connection
     fresh = restart(tmp_path, port, heard_uptime=uptime_clock())
     with pytest.raises(SelfhealError, match="still open"):
         fresh.prove_right()
