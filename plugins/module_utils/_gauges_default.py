@@ -13,8 +13,9 @@ Three things prevent it: ``settle_seconds`` keeps the gauge out of the verdict f
 a second. Farms that can choose should take check_cpu. Its thresholds are about the user share alone, and so is the
 gauge: otherwise Nagios would call OK what the gauge calls raised, and nothing would prove that it lasts.
 
-It is 25 seconds and not 30, because checks every 5 s are never exactly that: the sixth one after the first comes at 31,
-and where a burnt CPU is to be healed within a minute, half of the time went into waiting.
+It is 20 seconds: with checks every 5 s five readings in a row, more than a burst gives, and no more, because a burnt
+CPU is to be healed within a minute. Checks take longer on such a node and come later than they should, so that asking
+for 30 s meant waiting for 31 to 36, and for 25 s up to 29. With checks once a minute, each of them means two readings.
 
 load1 without ``check_load -r`` says nothing unless one knows the number of cores, so it only makes a node faulty when
 Nagios, whose thresholds were chosen for that machine, calls it critical too (``agree``).
@@ -62,7 +63,7 @@ DEFAULT_GAUGES: List[Dict[str, Any]] = [
         "label": "scaled_load1",
         "raise_at": 1.5,
         "clear_at": 1.0,
-        "for_seconds": 25,
+        "for_seconds": 20,
         "settle_seconds": 90,
         "kind": "resource",
         "traffic": True,

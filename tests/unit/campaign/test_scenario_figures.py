@@ -27,17 +27,17 @@ def probe(at: float, status: str, hard: bool = True, service: str = "memory", to
         ([probe(5, "critical", False), probe(8, "critical")], 8),
         ([probe(5, "warning"), probe(8, "critical", False)], None),
         ([probe(-1, "critical"), probe(8, "critical", False)], None),  # from before the injection
-        # a gauge that asks for 25 s is complete when they are over, and begins anew when it was well between
+        # a gauge that asks for 20 s is complete when they are over, and begins anew when it was well between
         ([probe(5, "critical", service="cpu"), probe(20, "critical", service="cpu")], None),
-        ([probe(5, "critical", service="cpu"), probe(30, "critical", service="cpu")], 30),
+        ([probe(5, "critical", service="cpu"), probe(25, "critical", service="cpu")], 25),
         (
             [probe(5, "critical", service="cpu"), probe(20, "ok", service="cpu"), probe(36, "critical", service="cpu")],
             None,
         ),
         ([probe(5, "critical", service="cpu"), probe(6, "critical"), probe(40, "critical", service="cpu")], 6),
         # it lasts to the end of the check that completes it, and the result is there then
-        ([probe(5, "critical", service="cpu", took=3), probe(26, "critical", service="cpu", took=3)], None),
-        ([probe(5, "critical", service="cpu", took=3), probe(27, "critical", service="cpu", took=3)], 30),
+        ([probe(5, "critical", service="cpu", took=3), probe(21, "critical", service="cpu", took=3)], None),
+        ([probe(5, "critical", service="cpu", took=3), probe(22, "critical", service="cpu", took=3)], 25),
     ],
 )
 def test_the_result_that_completes_a_gauge(probes: list[ProbeSeen], at: float | None) -> None:
@@ -45,7 +45,7 @@ def test_the_result_that_completes_a_gauge(probes: list[ProbeSeen], at: float | 
 
 
 def test_how_long_a_gauge_asks_is_read_from_the_gauges() -> None:
-    assert (for_seconds("load"), for_seconds("cpu"), for_seconds("memory"), for_seconds("http")) == (25, 25, 0, 0)
+    assert (for_seconds("load"), for_seconds("cpu"), for_seconds("memory"), for_seconds("http")) == (20, 20, 0, 0)
 
 
 def story() -> Story:
