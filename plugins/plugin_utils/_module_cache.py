@@ -29,7 +29,20 @@ import zipfile
 from pathlib import Path
 
 import ansible.release
+from ansible import constants
+from ansible.executor.module_common import modify_module
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import module_loader
+from ansible.template import Templar
 
+COLLECTION_NAME = "selfheal.cluster"
+#: What heals of any strategy run on a machine (a test reads their tasks).
+OF_HEALS = (
+    "gauge_info", "heal_lease", "heal_look", "heal_observe", "heal_plan", "keepalived_hold", "keepalived_info",
+    "keepalived_release", "kubernetes_evidence", "kubernetes_hold", "kubernetes_look", "kubernetes_node_info",
+    "kubernetes_node_power", "kubernetes_rollout", "kubernetes_workload_info", "lb_member", "lb_member_info",
+    "node_evidence", "node_evidence_store", "node_restart",
+)  # fmt: skip
 IN_RUN = "ansiballz_cache"  # the folder of ansible-core inside the temporary folder of a run
 PREFIX = "ansible_collections.selfheal.cluster.plugins.modules."
 KEPT_BESIDES = 3  # other versions or checkouts of the same user
@@ -99,6 +112,24 @@ def keep(local_tmp: str) -> int:
         return new
     except OSError:
         return 0
+
+
+def pack(name: str, local_tmp: str) -> int:
+    """Pack a module of ours that no run has packed yet, and keep it; how many were new. It may raise anything: how
+    modules are packed is ansible-core's own business."""
+    folder = home() / key()
+    if folder.is_dir() and any(folder.glob(f"{PREFIX}{name}-*")):
+        return 0
+    whole = f"{COLLECTION_NAME}.{name}"
+    modify_module(
+        module_name=whole,
+        module_path=module_loader.find_plugin_with_context(whole).plugin_resolved_path,
+        module_args={},
+        task_vars={"ansible_python_interpreter": sys.executable},  # any: it is no part of what is kept
+        templar=Templar(loader=DataLoader()),
+        module_compression=constants.config.get_config_value("DEFAULT_MODULE_COMPRESSION"),
+    )
+    return keep(local_tmp)
 
 
 def add_byte_code(path: Path) -> None:

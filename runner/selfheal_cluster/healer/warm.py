@@ -14,10 +14,11 @@ import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def main() -> int:
     from selfheal_cluster.healer.config import load as read
 
     config = read(settings)
-    run = wait(config.runs, name)
+    with packing():
+        run = wait(config.runs, name)
     if not run:
         return 0  # the healer has ended, or needs none
     try:
@@ -69,6 +71,39 @@ def load() -> None:
     for module in AHEAD:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def packing() -> Iterator[None]:
+    """Meanwhile a child packs, at the lowest priority, the modules that no heal has packed since the last update.
+
+    The first heal after an update, which may come months later, would have to: two seconds more until traffic is safe.
+    The child is killed when a heal begins: it may hold a lock of a module that the heal packs then.
+    """
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):  # whatever it is: the heal packs what is missing
+            pack(os.getppid())
+        os._exit(0)  # nothing of the parent's is to be ended or removed here
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def pack(parent: int) -> None:
+    """In the child, until all is packed or the parent is gone."""
+    from ansible import constants
+
+    from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
+
+    os.nice(19)
+    for name in cache.OF_HEALS:
+        if os.getppid() != parent:
+            return
+        cache.pack(name, constants.DEFAULT_LOCAL_TMP)
 
 
 def wait(runs: str, name: str) -> str:

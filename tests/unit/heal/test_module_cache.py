@@ -9,6 +9,7 @@ import dataclasses
 import io
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,9 @@ import pytest
 
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
 
+ROOT = Path(__file__).resolve().parents[3]
+#: What tasks beside those of a heal run: survey, abort, show.
+NOT_OF_HEALS = {"heal_info", "heal_journal", "node_survey_info"}
 NAME = f"{cache.PREFIX}heal_plan-ZIP_DEFLATED-none"
 
 
@@ -92,6 +96,40 @@ def test_no_home_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
     assert cache.warm(str(tmp_path)) == 0
     assert cache.keep(str(tmp_path)) == 0
+
+
+PACK = f"""
+import sys
+from selfheal_cluster.healer import warm
+warm.load()
+from ansible import constants
+from {cache.__name__} import pack
+print(*[pack("heal_look", constants.DEFAULT_LOCAL_TMP) for _ in "ab"])
+"""
+
+
+def test_what_nobody_has_packed_is_packed_before_a_heal_and_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}/runner:{ROOT}/.dev", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", PACK], env=environment, text=True, capture_output=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["1", "0"], done.stderr
+    assert cache.warm(empty(tmp_path / "next")) == 1
+    (kept,) = (tmp_path / "next" / cache.IN_RUN).iterdir()
+    content = zipfile.ZipFile(io.BytesIO(base64.b64decode(pickle.loads(kept.read_bytes()).zip_data)))
+    assert {f"{cache.PREFIX.replace('.', '/')}heal_look.py{end}" for end in ("", "c")} <= set(content.namelist())
+
+
+def test_every_module_that_a_heal_runs_is_packed_before_it() -> None:
+    tasks = [*ROOT.glob("playbooks/tasks/*.yml"), ROOT / "playbooks/heal.yml"]
+    for role in ("lb_detach", "keepalived_failover", "node_evidence", "kubernetes_node", "kubernetes_workload"):
+        tasks += ROOT.glob(f"roles/{role}/tasks/*.yml")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (*tasks, *ROOT.glob("plugins/action/*.py")))
+    named = set(re.findall(r"selfheal\.cluster\.(\w+)|\bask: (\w+)", text))
+    modules = {path.stem for path in ROOT.glob("plugins/modules/*.py") if "def main" in path.read_text("utf-8")}
+    used = {name for pair in named for name in pair} & modules
+    assert "gauge_info" in used and "kubernetes_workload_info" in used
+    assert used - NOT_OF_HEALS == set(cache.OF_HEALS)
 
 
 def archive(**sources: str) -> bytes:

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
-from selfheal_cluster.healer import ready
+from selfheal_cluster.healer import ready, warm
 from selfheal_cluster.healer.acts import Acts
 from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.ready import Ready, folder_of
@@ -388,3 +388,25 @@ def test_a_process_that_is_killed_while_it_waits_is_missed_at_once(real: Real) -
     real.process.wait()
     # Its child notices that its terminal is gone.
     wait_for(lambda: not real.ready.unit(time.time()), PATIENCE, "the end of the prepared run")
+
+
+def test_packing_beside_the_wait_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def pack(parent: int) -> None:
+        (tmp_path / "child.new").write_text(f"{os.getpid()} {parent}")
+        (tmp_path / "child.new").rename(tmp_path / "child")
+        time.sleep(PATIENCE)
+
+    monkeypatch.setattr(warm, "pack", pack)
+    with pytest.raises(KeyError), warm.packing():  # whatever ends the wait
+        wait_for((tmp_path / "child").exists, PATIENCE, "the child")
+        raise KeyError
+    child, parent = map(int, (tmp_path / "child").read_text().split())
+    assert parent == os.getpid()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_packing_that_fails_is_no_matter_of_the_heal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "pack", lambda parent: 1 / 0)
+    with warm.packing():
+        pass
