@@ -104,7 +104,8 @@ def find_go(cache: Path) -> str:
 
 def _build(name: str, source: Path, packages: list[str], target: Path, env: Mapping[str, str], flags: str) -> None:
     base.say(f"  building {name}: {', '.join(package.rsplit('/', 1)[-1] for package in packages)}")
-    argv = ["go", "build", "-ldflags", flags, "-o", f"{target}/", *packages]
+    # It ends with us, whatever ends us: nobody would find it and what it writes.
+    argv = ["setpriv", "--pdeathsig", "TERM", "go", "build", "-ldflags", flags, "-o", f"{target}/", *packages]
     done = subprocess.run(
         argv, cwd=source, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         timeout=BUILD_SECONDS,

@@ -17,11 +17,20 @@ from lab.kubernetes import names
 from lab.machines import Lab
 from tests.kubernetes.harness import ROOT, RealCluster, chosen, parted, told
 
+HERE = Path(__file__).resolve().parent
+TEST_SECONDS = 600
 LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs the lab's machines, where the cluster is another one."""
+    """Leave out what needs the lab's machines, where the cluster is another one.
+
+    The limit of a test is of the test alone: before the first one, the cluster's programs may have to be built, which
+    takes a quarter of an hour and has a limit of its own.
+    """
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))
     items[:], out = parted(items, chosen(os.environ))
     config.stash[LEFT_OUT] = len(out)
     if out:
