@@ -207,7 +207,7 @@ def test_a_worker_that_died_is_served_around_and_brought_back_by_its_power(calm:
     assert back(calm, "kw1")
     lost = [it[0] - since for it in load.failed]
     assert all(it < 30 for it in lost), lost
-    took = float(ended["ended_at"]) - since
+    took = float(ended["closed_at"]) - since
     print(f"worker back after {took:.0f} s; {len(lost)} of {len(load.answers)} requests failed")
 
 
