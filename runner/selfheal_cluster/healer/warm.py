@@ -80,7 +80,13 @@ def packing() -> Iterator[None]:
     The first heal after an update, which may come months later, would have to: two seconds more until traffic is safe.
     The child is killed when a heal begins: it may hold a lock of a module that the heal packs then.
     """
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no memory or no process left: a heal that waits is worth more than what it would be spared
+        child = None
+    if child is None:
+        yield
+        return
     if not child:
         with contextlib.suppress(BaseException):  # whatever it is: the heal packs what is missing
             pack(os.getppid())

@@ -410,3 +410,12 @@ def test_packing_that_fails_is_no_matter_of_the_heal(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(warm, "pack", lambda parent: 1 / 0)
     with warm.packing():
         pass
+
+
+def test_without_a_process_for_packing_it_waits_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    with warm.packing():
+        pass
