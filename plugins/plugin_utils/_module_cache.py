@@ -26,6 +26,7 @@ import stat
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import ansible.release
@@ -44,7 +45,7 @@ OF_HEALS = (
     "node_evidence", "node_evidence_store", "node_restart",
 )  # fmt: skip
 IN_RUN = "ansiballz_cache"  # the folder of ansible-core inside the temporary folder of a run
-PREFIX = "ansible_collections.selfheal.cluster.plugins.modules."
+PREFIX = f"ansible_collections.{COLLECTION_NAME}.plugins.modules."
 KEPT_BESIDES = 3  # other versions or checkouts of the same user
 COLLECTION = Path(__file__).resolve().parents[2]
 
@@ -114,12 +115,15 @@ def keep(local_tmp: str) -> int:
         return 0
 
 
-def pack(name: str, local_tmp: str) -> int:
-    """Pack a module of ours that no run has packed yet, and keep it; how many were new. It may raise anything: how
-    modules are packed is ansible-core's own business."""
+def missing(names: Iterable[str] = OF_HEALS) -> list[str]:
+    """Those of these modules that no run has packed yet."""
     folder = home() / key()
-    if folder.is_dir() and any(folder.glob(f"{PREFIX}{name}-*")):
-        return 0
+    return [name for name in names if not any(folder.glob(f"{PREFIX}{name}-*"))]
+
+
+def pack(name: str, local_tmp: str) -> int:
+    """Pack a module of ours, and keep it; how many were new. It may raise anything: how modules are packed is
+    ansible-core's own business."""
     whole = f"{COLLECTION_NAME}.{name}"
     modify_module(
         module_name=whole,

@@ -23,7 +23,7 @@ from lab.machines import Lab
 from tests.campaign.scenario_monitor import Monitor
 from tests.kubernetes.harness import ROOT, Load, wait_for
 
-# Of the tests alone: the cluster's programs may have to be built before the first one, and that has its own limit.
+# func_only: conftest.py says why.
 pytestmark = [pytest.mark.lab, pytest.mark.machines, pytest.mark.timeout(900, func_only=True)]
 WORKERS = ("kw1", "kw2")
 SHOP = "eik"

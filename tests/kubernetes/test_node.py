@@ -94,11 +94,7 @@ def test_a_worker_that_dies_is_served_around_and_comes_back(rolled_out: RealClus
         rolled_out.lab.power_off(ill)
         wait_for(lambda: not node(rolled_out, ill)["ready"], 60)
 
-        def serves() -> bool:
-            ready = rolled_out.replicas()
-            return int(ready) == 4
-
-        wait_for(serves, 60)
+        wait_for(lambda: rolled_out.replicas() == 4, 60)
         whole = time.time() - killed
         rolled_out.lab.power_on(ill)
         wait_for(lambda: node(rolled_out, ill)["ready"], 60)

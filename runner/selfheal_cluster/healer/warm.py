@@ -94,8 +94,7 @@ def packing() -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)  # it is ours until it is waited for, also when it has ended
         os.waitpid(child, 0)
 
 
@@ -106,7 +105,7 @@ def pack(parent: int) -> None:
     from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
 
     os.nice(19)
-    for name in cache.OF_HEALS:
+    for name in cache.missing():
         if os.getppid() != parent:
             return
         cache.pack(name, constants.DEFAULT_LOCAL_TMP)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
+from tests.unit.healer.test_process import ENV
 
 ROOT = Path(__file__).resolve().parents[3]
 #: What tasks beside those of a heal run: survey, abort, show.
@@ -99,17 +100,16 @@ def test_no_home_is_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 PACK = f"""
-import sys
 from selfheal_cluster.healer import warm
 warm.load()
 from ansible import constants
-from {cache.__name__} import pack
-print(*[pack("heal_look", constants.DEFAULT_LOCAL_TMP) for _ in "ab"])
+from {cache.__name__} import missing, pack
+print(*[sum(pack(name, constants.DEFAULT_LOCAL_TMP) for name in missing(["heal_look"])) for _ in "ab"])
 """
 
 
 def test_what_nobody_has_packed_is_packed_before_a_heal_and_once(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}/runner:{ROOT}/.dev", "HOME": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": ENV["PYTHONPATH"], "HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", PACK], env=environment, text=True, capture_output=True, check=True, cwd=tmp_path
     )
