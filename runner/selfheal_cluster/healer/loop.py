@@ -22,7 +22,7 @@ from selfheal_cluster.healer.log import Troubles, where
 from selfheal_cluster.healer.papers import Papers
 from selfheal_cluster.healer.ports import Folder, Policies, Prepared, Reader, Runs
 from selfheal_cluster.healer.reading import Reading
-from selfheal_cluster.healer.ready import Cold
+from selfheal_cluster.healer.ready import Cold, nearest
 from selfheal_cluster.healer.silence import HEARD, Deaf, silence
 from selfheal_cluster.healer.spool import Batch
 from selfheal_cluster.healer.units import with_starting
@@ -284,6 +284,9 @@ class Healer:
         begun = [self.acts.begun_at, *(float(run["started_at"]) for run in self._world.get("runs") or ())]
         calm = now - max(begun) > CALM_SECONDS
         self.ready.step(now, acting and calm and not self.stopping and self.last is not None)
+        near = "" if self.stopping or self._world.get("paused") else nearest(self._world)
+        if near:
+            self.ready.suspect(near, now)
 
     # -- telling ---------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _errors
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_hint import BAD_STATES
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from selfheal_cluster.healer.ports import Runs
 from selfheal_cluster.healer.units import parse_name
@@ -38,6 +39,7 @@ MAX_WORD = 4096
 WAIT_SECONDS = 900.0  # then a new one is begun; the unit's RuntimeMaxSec has this much more
 COME_SECONDS = 60.0  # a unit that was begun and does not say in time that it waits has failed
 END_SECONDS = 3.0
+OPEN_SECONDS = 240.0  # less than ControlPersist of the unit
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 600.0
 Seal = tuple[tuple[str, int, int, int], ...]
@@ -70,6 +72,25 @@ def seal(paths: Sequence[str]) -> Seal:
     return tuple(found)
 
 
+def nearest(world: Mapping[str, Any]) -> str:
+    """A node that may soon be healed, or nothing.
+
+    Nagios has just called it ill, or its verdict is suspect; its layer acts, and is not under load as a whole.
+    """
+    verdicts = world.get("verdicts") or {}
+    doubted = {str(alert["host"]) for alert in world.get("alerts") or () if alert["state"] in BAD_STATES}
+    doubted.update(node for node, said in verdicts.items() if said.get("verdict") == "suspect")
+    acting = {
+        node
+        for policy in (world.get("policies") or {}).values()
+        if policy.get("mode") != "observe"
+        for node in policy.get("nodes") or ()
+    }
+    busy = {run["node"] for run in world.get("runs") or ()}
+    near = (doubted & acting) - busy
+    return min((node for node in near if not (verdicts.get(node) or {}).get("layer_load")), default="")
+
+
 def code() -> list[str]:
     """What changes when Ansible, its runner, the collection or this package are installed anew."""
     places = [sys.executable]
@@ -91,6 +112,10 @@ class Cold:
         """None."""
         del now
         return ""
+
+    def suspect(self, node: str, now: float) -> None:
+        """None that could hear it."""
+        del node, now
 
     def give(self, name: str) -> bool:
         """None that could take it."""
@@ -116,6 +141,7 @@ class Ready:
         self._begun_at = self._not_before = float("-inf")
         self._pause = FIRST_PAUSE_SECONDS
         self._told = ""
+        self._suspect, self._suspect_at = ("", ""), float("-inf")
 
     def step(self, now: float, wanted: bool) -> None:
         """Have one while it is ``wanted``; take leave of one that is old, or knows an old world."""
@@ -145,6 +171,15 @@ class Ready:
         if self._line is None or not self._alive() or not self._up_to_date(now) or now < self._begun_at:
             return ""
         return self._units.name(*parse_name(self._name))
+
+    def suspect(self, node: str, now: float) -> None:
+        """Tell it which node may need it soon; the same again only when what it has opened may be closed."""
+        line, told = self._line, (self._name, node)
+        if line is None or (told == self._suspect and 0 <= now - self._suspect_at < OPEN_SECONDS):
+            return
+        self._suspect, self._suspect_at = told, now
+        with contextlib.suppress(OSError):  # one that does not hear is found by the next step
+            line.sendall(json.dumps({"suspect": node}).encode("ascii") + b"\n")
 
     def give(self, name: str) -> bool:
         """Tell it which run it is; False when it did not hear it, and then nothing was begun."""

@@ -2,6 +2,8 @@
 # Copyright: (c) 2026, selfheal.cluster contributors
 """``ansible-playbook`` of a prepared run: everything is loaded, then it waits for the name of its run.
 
+Meanwhile it packs what is not packed yet, and opens the connections of a heal that may be near (``ahead``).
+
 It takes the same words as ``ansible-playbook``, which it becomes. What may differ from one heal to the next (inventory,
 playbook, roles, the journal) is read afterwards. Ansible reads its configuration while it is loaded: the healer sends
 nothing to a prepared run whose ansible.cfg has changed since.
@@ -10,6 +12,7 @@ nothing to a prepared run whose ansible.cfg has changed since.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -18,9 +21,11 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from selfheal_cluster.healer.ahead import Ahead
 
 NAME, SETTINGS = "SELFHEAL_PREPARED", "SELFHEAL_PREPARED_CONFIG"
 # What every heal loads before its first task, beside what PlaybookCLI loads by itself. One that another version of
@@ -45,8 +50,12 @@ def main() -> int:
     from selfheal_cluster.healer.config import load as read
 
     config = read(settings)
-    with packing():
-        run = wait(config.runs, name)
+    ahead = Ahead(config.inventory)
+    try:
+        with packing():
+            run = wait(config.runs, name, ahead.begin)
+    finally:
+        ahead.end()
     if not run:
         return 0  # the healer has ended, or needs none
     try:
@@ -71,6 +80,14 @@ def load() -> None:
     for module in AHEAD:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    from ansible.plugins import loader
+
+    for kind in ("become", "cache", "callback", "connection", "inventory", "shell", "strategy", "vars"):
+        with contextlib.suppress(Exception):  # PlaybookCLI asks for the same again, and says what is wrong
+            list(getattr(loader, f"{kind}_loader").all(class_only=True))
+    # Each task is a fork. A collection in it would copy all that was loaded here, to find nothing.
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager
@@ -104,16 +121,19 @@ def pack(parent: int) -> None:
 
     from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
 
-    os.nice(19)
+    os.nice(40)  # the lowest, from wherever
     for name in cache.missing():
         if os.getppid() != parent:
             return
         cache.pack(name, constants.DEFAULT_LOCAL_TMP)
 
 
-def wait(runs: str, name: str) -> str:
-    """The name of the run, once the healer says it; empty when it lets go of the connection, or the runner is gone."""
-    from selfheal_cluster.healer.ready import MAX_WORD, SOCKET, short
+def wait(runs: str, name: str, suspect: Callable[[str], None]) -> str:
+    """The name of the run, once the healer says it; empty when it lets go of the connection, or the runner is gone.
+
+    ``suspect`` is called with the name of each node that the healer calls suspect meanwhile.
+    """
+    from selfheal_cluster.healer.ready import SOCKET, short
 
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with line:
@@ -121,15 +141,35 @@ def wait(runs: str, name: str) -> str:
             with short(Path(runs) / SOCKET) as address:
                 line.connect(address)
             line.sendall(json.dumps({"ready": name}).encode("ascii") + b"\n")
-            calls = select.poll()
-            calls.register(line, select.POLLIN)
-            calls.register(0, 0)  # the terminal of the runner: its end is the runner's end
-            if any(place == 0 for place, _event in calls.poll()):
-                return ""
-            word: Any = json.loads(line.recv(MAX_WORD) or b"{}")
+            for word in words(line):
+                if word.get("run"):
+                    return str(word["run"])
+                if word.get("suspect"):
+                    suspect(str(word["suspect"]))
         except (OSError, ValueError):
             return ""
-    return str(word.get("run") or "") if isinstance(word, Mapping) else ""
+    return ""
+
+
+def words(line: socket.socket) -> Iterator[Mapping[str, Any]]:
+    """What the healer says, a line of JSON at a time, until either end is gone."""
+    from selfheal_cluster.healer.ready import MAX_WORD
+
+    calls = select.poll()
+    calls.register(line, select.POLLIN)
+    calls.register(0, 0)  # the terminal of the runner: its end is the runner's end
+    heard = b""
+    while len(heard) < MAX_WORD:
+        if any(place == 0 for place, _event in calls.poll()):
+            return
+        more = line.recv(MAX_WORD)
+        if not more:
+            return
+        *whole, heard = (heard + more).split(b"\n")
+        for each in whole:
+            word: Any = json.loads(each)
+            if isinstance(word, Mapping):
+                yield word
 
 
 if __name__ == "__main__":

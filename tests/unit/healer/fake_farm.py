@@ -312,6 +312,9 @@ class FakePrepared:
     def unit(self, now: float) -> str:
         return f"selfheal-heal@ready-{len(self.farm.given):08x}-1.service"
 
+    def suspect(self, node: str, now: float) -> None:
+        """It opens nothing."""
+
     def give(self, name: str) -> bool:
         unit = self.unit(self.farm.now)
         self.farm.given[unit] = name

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
+from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
 from selfheal_cluster.healer import spool
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.loop import CALM_SECONDS
@@ -358,6 +360,7 @@ class Wanted:
 
     def __init__(self) -> None:
         self.when: dict[float, bool] = {}
+        self.suspects: list[str] = []
         self.closed = False
 
     def step(self, now: float, wanted: bool) -> None:
@@ -365,6 +368,9 @@ class Wanted:
 
     def unit(self, now: float) -> str:
         return ""
+
+    def suspect(self, node: str, now: float) -> None:
+        self.suspects.append(node)
 
     def give(self, name: str) -> bool:
         raise AssertionError("there is none")
@@ -390,6 +396,25 @@ def test_a_prepared_run_is_wanted_where_heals_may_begin_and_not_in_the_first_sec
     assert not wanted.when[farm.now]
     healer.close()
     assert wanted.closed
+
+
+def test_a_prepared_run_hears_of_a_suspect_node_unless_it_is_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = FakeFarm(tmp_path)
+    usual = farm.verdicts
+    doubt = {"verdict": "suspect", "reasons": ["memory: 91 %, 1 of 2 readings"]}
+    monkeypatch.setattr(farm, "verdicts", lambda *given: {**usual(*given), "n0-1": {**usual()["n0-1"], **doubt}})
+    healer, wanted = farm.healer(), Wanted()
+    healer.ready = wanted
+    farm.run(healer, 5.0)
+    assert set(wanted.suspects) == {"n0-1"} and not farm.started
+    with Journal(farm.config.journal) as journal:
+        set_flag(journal, "paused", True, "anna", farm.now)
+    farm.run(healer, 2.0)
+    wanted.suspects.clear()
+    farm.run(healer, 10.0)
+    assert not wanted.suspects
 
 
 def test_nothing_is_prepared_where_every_layer_only_observes(tmp_path: Path) -> None:

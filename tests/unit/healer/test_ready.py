@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
-from selfheal_cluster.healer import ready, warm
+from selfheal_cluster.healer import ahead, ready, warm
 from selfheal_cluster.healer.acts import Acts
 from selfheal_cluster.healer.log import Troubles
 from selfheal_cluster.healer.ready import Ready, folder_of
@@ -205,6 +207,59 @@ def test_the_end_of_the_healer_is_the_end_of_the_one_that_waits(here: Place) -> 
     assert not (here.runs / ready.SOCKET).exists()
 
 
+def test_the_one_that_waits_hears_of_a_suspect_node_and_not_the_same_each_second(here: Place) -> None:
+    here.ready.suspect("ei1", NOW)  # there is none yet
+    _unit, line = here.waiting()
+    for second, node in [(0, "ei1"), (1, "ei1"), (2, "ei2"), (3, "ei2"), (2 + ready.OPEN_SECONDS, "ei2")]:
+        here.ready.suspect(node, NOW + second)
+    assert [json.loads(word)["suspect"] for word in line.recv(1000).splitlines()] == ["ei1", "ei2", "ei2"]
+    line.close()
+    here.ready.suspect("ei3", NOW + 500)  # gone, which the next step finds
+    here.ready.step(NOW + 501, True)
+    here.ready.step(NOW + 520, True)
+    line = here.call(name_of(here.units.started[-1]))
+    assert here.ready.unit(NOW + 521)
+    here.ready.suspect("ei3", NOW + 522)
+    assert json.loads(line.recv(1000)) == {"suspect": "ei3"}, "another prepared run has opened nothing"
+
+
+SUSPECT: dict[str, Any] = {"verdict": "suspect"}
+ALERT: dict[str, Any] = {"host": "ei1", "service": "memory", "state": "CRITICAL", "type": "SOFT"}
+ACTS: dict[str, Any] = {"mode": "act", "nodes": ["ei1", "ei2"]}
+
+
+@pytest.mark.parametrize(
+    ("world", "policy", "node"),
+    [
+        pytest.param({"verdicts": {"ei2": SUSPECT, "ei1": {"verdict": "ok"}}}, ACTS, "ei2", id="suspect"),
+        pytest.param({"verdicts": {"ei2": SUSPECT, "ei1": SUSPECT}}, ACTS, "ei1", id="always the same of two"),
+        pytest.param({"alerts": [ALERT]}, ACTS, "ei1", id="an alert comes before its reading"),
+        pytest.param({"alerts": [{**ALERT, "state": "OK"}]}, ACTS, "", id="Nagios calls it well"),
+        pytest.param({"alerts": [ALERT], "runs": [{"node": "ei1"}]}, ACTS, "", id="its heal has begun"),
+        pytest.param({"verdicts": {"ei1": {"verdict": "faulty"}}}, ACTS, "", id="its heal begins, or is refused, now"),
+        pytest.param({"verdicts": {"ei1": {**SUSPECT, "layer_load": True}}}, ACTS, "", id="load is no illness"),
+        pytest.param({"verdicts": {"ei1": SUSPECT}}, {**ACTS, "mode": "observe"}, "", id="only observed"),
+        pytest.param({"verdicts": {"ei1": SUSPECT}}, {**ACTS, "mode": "approve"}, "ei1", id="once it is approved"),
+        pytest.param({"verdicts": {"db1": SUSPECT}}, ACTS, "", id="of no layer"),
+        pytest.param({}, ACTS, "", id="Nagios was not read"),
+    ],
+)
+def test_connections_are_opened_for_a_node_that_may_soon_be_healed(
+    world: dict[str, Any], policy: dict[str, Any], node: str
+) -> None:
+    assert ready.nearest({**world, "policies": {"ei": policy}}) == node
+
+
+def test_without_a_policy_no_node_is_near() -> None:
+    assert ready.nearest({"alerts": [ALERT]}) == ""
+
+
+def test_what_is_opened_ahead_is_told_again_before_it_closes() -> None:
+    unit = Path(__file__).parents[3] / "roles/healer/templates/selfheal-heal@.service.j2"
+    (seconds,) = re.findall(r"ControlPersist=(\d+)s", unit.read_text())
+    assert int(seconds) > ready.OPEN_SECONDS
+
+
 def test_a_socket_fits_whatever_the_path_of_its_folder(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
@@ -260,6 +315,9 @@ class FakePrepared:
 
     def unit(self, now: float) -> str:
         return "selfheal-heal@ready-0000000a-1.service"
+
+    def suspect(self, node: str, now: float) -> None:
+        raise AssertionError("a start opens nothing ahead")
 
     def give(self, name: str) -> bool:
         self.given.append(name)
@@ -419,3 +477,87 @@ def test_without_a_process_for_packing_it_waits_all_the_same(monkeypatch: pytest
     monkeypatch.setattr(os, "fork", fork)
     with warm.packing():
         pass
+
+
+# -- opening ahead ---------------------------------------------------------------------------------------
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_connections_are_opened_in_a_child_that_ends_with_all_it_began(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def play(inventory: str, node: str) -> None:
+        os.write(1, b"an event of the heal?")
+        worker = os.fork()
+        if not worker:
+            time.sleep(PATIENCE)
+            os._exit(0)
+        (tmp_path / "new").write_text(f"{os.getpid()} {worker} {inventory} {node}")
+        (tmp_path / "new").rename(tmp_path / node)
+        time.sleep(PATIENCE)
+
+    monkeypatch.setattr(ahead, "play", play)
+    own = ahead.Ahead("/etc/inventory")
+    own.end()  # nothing was begun
+    own.begin("ei1")
+    wait_for((tmp_path / "ei1").exists, PATIENCE, "the child")
+    own.begin("ei2")  # the first one still works
+    child, worker, *told = (tmp_path / "ei1").read_text().split()
+    assert told == ["/etc/inventory", "ei1"]
+    own.end()
+    wait_for(lambda: not alive(int(child)) and not alive(int(worker)), PATIENCE, "the end of both")
+    assert [path.name for path in tmp_path.iterdir()] == ["ei1"] and capfd.readouterr().out == ""
+
+
+def test_a_child_that_has_ended_makes_room_for_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def play(_inventory: str, node: str) -> None:
+        (tmp_path / node).touch()
+        raise SystemExit(4)  # how Ansible ends where a host was not reached
+
+    monkeypatch.setattr(ahead, "play", play)
+    own = ahead.Ahead("")
+    for node in ("ei1", "ei2"):
+        wait_for(lambda node=node: own.begin(node) or (tmp_path / node).exists(), PATIENCE, node)  # type: ignore[misc]
+    own.end()
+
+
+def test_without_a_process_nothing_is_opened_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    own = ahead.Ahead("")
+    own.begin("ei1")
+    own.end()
+
+
+def test_a_word_about_a_node_and_the_name_of_the_run_may_come_together(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.ready.step(NOW, True)
+    heard: list[str] = []
+    answers: list[str] = []
+    terminal, other = os.openpty()
+    kept = os.dup(0)
+    os.dup2(other, 0)  # a terminal that is silent, as the runner's is
+    try:
+        waiting = threading.Thread(
+            target=lambda: answers.append(warm.wait(str(here.runs), name_of(here.units.started[0]), heard.append))
+        )
+        waiting.start()
+        wait_for(lambda: here.ready.unit(NOW), PATIENCE, "the call")
+        here.ready.suspect("ei1", NOW)
+        here.ready.suspect("ei2", NOW)
+        assert here.ready.give("ei2-20261130-1-1")
+        waiting.join(PATIENCE)
+    finally:
+        os.dup2(kept, 0)
+        for each in (kept, terminal, other):
+            os.close(each)
+    assert (heard, answers) == (["ei1", "ei2"], ["ei2-20261130-1-1"])
