@@ -20,7 +20,7 @@ RESULT_FILE = "SELFHEAL_RESULT_FILE"
 # Plays with more than one task: what they registered besides.
 ALSO = {"drain": ("dropped",), "restart": ("daemon",), "verify": ("members",), "pay": ("unpark",), "soak": ("home",)}
 EXTENDS = ("verify", "readmit", "soak")  # steps whose play extends the lease on the journal's host
-SPEC = {"step": {"type": "str", "required": True, "choices": list(flow.STEPS)}}
+SPEC = {"step": {"type": "list", "elements": "str", "required": True, "choices": list(flow.STEPS)}}
 
 
 class ActionModule(ActionBase):
@@ -36,14 +36,16 @@ class ActionModule(ActionBase):
         del tmp
         _unused, arguments = self.validate_argument_spec(argument_spec=SPEC)
         variables = task_vars or {}
-        before = dict(variables["selfheal_heal"])
-        try:
-            state = flow.advance(before, arguments["step"], _seen(before, arguments["step"], variables), time.time())
-        except SelfhealError as exc:
-            result.update(failed=True, msg=exc.message, reason=exc.reason)
-            return result
-        for line in report.lines(before, state, arguments["step"]):
-            self._display.display(line)
+        state = dict(variables["selfheal_heal"])
+        for step in arguments["step"]:
+            before = state
+            try:
+                state = flow.advance(before, step, _seen(before, step, variables), time.time())
+            except SelfhealError as exc:
+                result.update(failed=True, msg=exc.message, reason=exc.reason)
+                return result
+            for line in report.lines(before, state, step):
+                self._display.display(line)
         self._write(state)
         if state["status"] not in ("planning", "acting"):
             _module_cache.keep(C.DEFAULT_LOCAL_TMP)  # the next heal need not pack its modules again
@@ -69,7 +71,7 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
     keeper = state.get("journal_host", "")
     # Before the restart localhost asks the journal's host itself; later that host extends the lease in the play.
     at_home = variables.get("selfheal_lease") or {} if step == "drain" else {}
-    extended = _registered(hostvars, keeper, "selfheal_lease") if step in EXTENDS else {}
+    extended = _registered(hostvars, keeper, "journal_host_lease") if step in EXTENDS else {}
     seen: dict[str, Any] = {"lease": {keeper: at_home or extended}}
     if step == "plan":
         seen["plan"] = {"localhost": variables.get("selfheal_plan") or {}}
@@ -86,7 +88,7 @@ def _seen(state: dict[str, Any], step: str, variables: dict[str, Any]) -> dict[s
             full = f"{state['strategy']}_{name}"
             seen[name] = {host: _registered(hostvars, host, full) for host in state["hosts"].get(step, [])}
         if step == "soak":
-            seen["illness"] = {keeper: _registered(hostvars, keeper, "selfheal_illness")}
+            seen["illness"] = {keeper: _registered(hostvars, keeper, "journal_host_look")}
     return seen
 
 

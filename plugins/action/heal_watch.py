@@ -19,6 +19,7 @@ SPEC = {
     "about": {"type": "dict", "default": {}},
     "mode": {"type": "str", "choices": ["until", "while"], "default": "until"},
     "seconds": {"type": "float", "required": True},
+    "since": {"type": "float", "default": 0.0},
     "every": {"type": "float", "default": 1.0},
     "patience": {"type": "int", "default": 2},
 }
@@ -35,7 +36,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         del tmp
         _unused, arguments = self.validate_argument_spec(argument_spec=SPEC)
-        end = time.monotonic() + arguments["seconds"]
+        end = time.monotonic() + _left(arguments, time.time())
         said: list[str] = []
         broken: list[str] = []  # what the module's failures said since the last answer that could be judged
         asked, silent, last = 0, 0, {}
@@ -71,6 +72,13 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure:
             return None
         return answer
+
+
+def _left(arguments: dict[str, Any], now: float) -> float:
+    """How many seconds of the watch are left. There is always time for as many bad answers as end it."""
+    seconds, since = float(arguments["seconds"]), arguments["since"]
+    passed = max(0.0, now - since) if since else 0.0
+    return max(seconds - passed, min(seconds, arguments["patience"] * arguments["every"]))
 
 
 def _outcome(arguments: dict[str, Any], said: list[str], broken: list[str]) -> dict[str, Any]:

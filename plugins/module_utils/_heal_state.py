@@ -10,7 +10,7 @@ plays after it without hosts instead of with the hosts of yesterday.
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import NOBODY, pattern
 
@@ -34,14 +34,16 @@ PLAYS = (
     "undo",
     "release",
 )
-# Plays in which others take part besides: (name, main play, further plays); the host of the journal always does.
-TOGETHER = (
-    ("drain_and_evidence", "drain", ("evidence",)),
-    ("restart_and_store", "store", ("restart",)),
-    ("verify_and_lease", "verify", ()),
-    ("readmit_and_lease", "readmit", ()),
-    ("soak_and_lease", "soak", ()),
-)
+LEASE = ("", "journal_host", "lease")
+# Plays in which several groups of hosts work side by side: the play they wait for, and for each group its play, role and
+# tasks. Without a role it is the strategy's, without a play the host of the journal's; each host does its own in this order.
+TOGETHER: Dict[str, Tuple[str, Tuple[Tuple[str, str, str], ...]]] = {
+    "drain_and_evidence": ("drain", (LEASE, ("drain", "", "drain"), ("evidence", "node_evidence", "main"))),
+    "restart_and_store": ("store", (("restart", "", "restart"), ("store", "node_evidence", "store"))),
+    "verify_and_lease": ("verify", (LEASE, ("verify", "", "verify"))),
+    "readmit_and_lease": ("readmit", (LEASE, ("readmit", "", "readmit"))),
+    "soak_and_lease": ("soak", (LEASE, ("soak", "", "soak"), ("illness", "journal_host", "look"))),
+}
 OUTCOMES = ("healed", "undone", "failed", "left_out", "refused")
 
 
@@ -68,6 +70,7 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "addresses": [],
         "run": nobody(),
         "hosts": {play: [] for play in PLAYS},
+        "parts": {},
         "started_at": started,
         "phase": "confirm",
         "phase_started": started,
@@ -102,21 +105,29 @@ def step_of(state: State) -> State:
     fresh["hosts_before"] = fresh.get("hosts", {})
     fresh["run"] = nobody()
     fresh["hosts"] = {play: [] for play in PLAYS}
+    fresh["parts"] = {}
     fresh["said"] = ""
     return fresh
 
 
 def nobody() -> Dict[str, str]:
     """Patterns of all plays, none of which matches a host."""
-    return dict.fromkeys((*PLAYS, *(row[0] for row in TOGETHER)), NOBODY)
+    return dict.fromkeys((*PLAYS, *TOGETHER), NOBODY)
 
 
 def compose(state: State) -> None:
-    """Plays that several groups of hosts share, so that they work side by side."""
-    for name, main, further in TOGETHER:
-        if state["hosts"][main]:
-            others = [host for play in further for host in state["hosts"][play]]
-            state["run"][name] = pattern(dict.fromkeys([*state["hosts"][main], *others, state["journal_host"]]))
+    """Plays that several groups of hosts share, so that they work side by side, and what each host does there."""
+    groups = {**state["hosts"], "": [state.get("journal_host", "")]}
+    groups["illness"] = groups[""] if state["levels"] else []  # only for what no balancer sees
+    for name, (main, rows) in TOGETHER.items():
+        if not state["hosts"][main]:
+            continue
+        parts: Dict[str, List[Dict[str, str]]] = {}
+        for play, role, tasks in rows:
+            for host in groups[play]:
+                parts.setdefault(host, []).append({"role": role or state["strategy"], "tasks": tasks})
+        hosts = sorted(parts, key=lambda host: host in groups[""])  # what the others do takes longer, and begins first
+        state["run"][name], state["parts"][name] = pattern(hosts), parts
 
 
 def take_part(state: State, play: str, hosts: Iterable[str]) -> None:

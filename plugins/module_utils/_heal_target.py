@@ -16,11 +16,13 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._errors import Se
 ALLOWED_EXTRA = ("selfheal_node", "selfheal_incident", "selfheal_reason")
 OURS = (
     "heal_now",
+    "heal_part",
     "lb_detach_",
     "keepalived_failover_",
     "kubernetes_workload_",
     "kubernetes_node_",
     "node_evidence_",
+    "journal_host_",
 )  # variables of the plays and roles of a heal
 REASONS = ("", "drill")
 NOBODY = "!all"  # a pattern that matches no host and, unlike an empty list, never means "all"

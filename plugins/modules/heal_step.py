@@ -18,8 +18,9 @@ description:
     a heal.
 options:
   step:
-    description: The play that has just ended.
-    type: str
+    description: The plays that have just ended, in their order.
+    type: list
+    elements: str
     required: true
     choices: [plan, shift, drain, restart, verify, look, pay, readmit, soak, again, undo, release]
 attributes:

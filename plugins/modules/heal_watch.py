@@ -53,6 +53,12 @@ options:
     description: How long.
     type: float
     required: true
+  since:
+    description:
+      - From when on O(seconds) count, in seconds since the epoch, by the controller's clock; by default from now on.
+      - There is always time for O(patience) answers.
+    type: float
+    default: 0.0
   every:
     description: Seconds between two looks.
     type: float

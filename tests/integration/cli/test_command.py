@@ -93,10 +93,10 @@ DOWNTIME = """
   gather_facts: false
   vars:
     known: {incident: %(incident)s, epoch: %(epoch)s, phase: evidence, deadlines: {evidence: 60}}
-    heal_now: "{{ hostvars['localhost'].selfheal_heal | combine(known) }}"
+    journal_host_heal: "{{ hostvars['localhost'].selfheal_heal | combine(known) }}"
   tasks:
-    - ansible.builtin.include_tasks: %(root)s/playbooks/tasks/lease.yml
-    - ansible.builtin.debug: {msg: "told {{ selfheal_lease.nagios }}"}
+    - ansible.builtin.include_role: {name: selfheal.cluster.journal_host, tasks_from: lease, rolespec_validate: false}
+    - ansible.builtin.debug: {msg: "told {{ journal_host_lease.nagios }}"}
 """
 
 

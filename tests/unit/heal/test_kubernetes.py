@@ -40,6 +40,7 @@ def test_a_workload_is_held_then_its_evidence_kept_then_the_rung_carried_out() -
     assert (state["objects"]["shop"], state["namespace"], state["revision"]) == ("shop-object", "ei", 3)
     state = play(state, "shift", API)
     assert acting(state) == {"drain": ["monitor"]}, "evidence comes over the API, not from a machine"
+    assert [part["tasks"] for part in state["parts"]["drain_and_evidence"]["monitor"]] == ["lease", "drain"]
     state = play(state, "drain", {"monitor": {**OK, "missing": []}})
     assert acting(state) == {"restart": ["monitor"]}
     state = play(state, "restart", {"monitor": {**OK, "revision": 3}})

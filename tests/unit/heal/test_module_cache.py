@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_flow import STRATEGIES
 from ansible_collections.selfheal.cluster.plugins.plugin_utils import _module_cache as cache
 from tests.unit.healer.test_process import ENV
 
@@ -121,8 +122,8 @@ def test_what_nobody_has_packed_is_packed_before_a_heal_and_once(tmp_path: Path)
 
 
 def test_every_module_that_a_heal_runs_is_packed_before_it() -> None:
-    tasks = [*ROOT.glob("playbooks/tasks/*.yml"), ROOT / "playbooks/heal.yml"]
-    for role in ("lb_detach", "keepalived_failover", "node_evidence", "kubernetes_node", "kubernetes_workload"):
+    tasks = [ROOT / "playbooks/heal.yml"]
+    for role in ("journal_host", "node_evidence", *STRATEGIES):
         tasks += ROOT.glob(f"roles/{role}/tasks/*.yml")
     text = "\n".join(path.read_text(encoding="utf-8") for path in (*tasks, *ROOT.glob("plugins/action/*.py")))
     named = set(re.findall(r"selfheal\.cluster\.(\w+)|\bask: (\w+)", text))

@@ -41,6 +41,25 @@ def test_traffic_is_safe_when_all_balancers_say_so() -> None:
     assert state["traffic_safe_at"] is not None
     assert acting(state) == {"drain": ["lb1", "lb2"], "evidence": ["ei1"]}
     assert state["run"]["drain_and_evidence"] == "lb1,lb2,ei1,monitor"
+    assert {host: [part["tasks"] for part in parts] for host, parts in state["parts"]["drain_and_evidence"].items()} == {
+        "lb1": ["drain"], "lb2": ["drain"], "ei1": ["main"], "monitor": ["lease"],
+    }  # fmt: skip
+
+
+def test_what_a_host_does_beside_others_is_its_own_part_and_no_more() -> None:
+    assert shifted()["parts"]["drain_and_evidence"]["ei1"] == [{"role": "node_evidence", "tasks": "main"}]
+    assert drained()["parts"] == {
+        "restart_and_store": {
+            "ei1": [{"role": "lb_detach", "tasks": "restart"}],
+            "monitor": [{"role": "node_evidence", "tasks": "store"}],
+        }
+    }
+
+
+@pytest.mark.parametrize(("levels", "tasks"), [([], ["lease"]), ([{"gauge": "memory"}], ["lease", "look"])])
+def test_nagios_is_read_again_only_for_what_no_balancer_sees(levels: list[Any], tasks: list[str]) -> None:
+    state = play({**play(restarted(), "verify", BOTH), "levels": levels}, "readmit", BOTH)
+    assert [part["tasks"] for part in state["parts"]["soak_and_lease"]["monitor"]] == tasks
 
 
 @pytest.mark.parametrize(

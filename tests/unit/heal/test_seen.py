@@ -18,24 +18,24 @@ LOST = {"failed": True, "reason": "lease_lost", "msg": "somebody else holds it"}
 @pytest.mark.parametrize("step", ["verify", "readmit", "soak"])
 def test_a_lease_that_was_lost_on_the_journals_host_is_seen(step: str) -> None:
     """It is registered there, and not on localhost, where the steps run."""
-    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": OK}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"journal_host_lease": LOST}}, "selfheal_lease": OK}
     assert _seen(pool_heal(), step, variables)["lease"] == {"monitor": LOST}
 
 
 def test_what_nagios_read_again_comes_from_the_journals_host() -> None:
     said = {"verdict": "faulty", "still_ill": True}
-    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_illness": said}}}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"journal_host_look": said}}}
     assert _seen(pool_heal(), "soak", variables)["illness"] == {"monitor": said}
     assert "illness" not in _seen(pool_heal(), "verify", variables)
 
 
 def test_before_the_restart_it_is_what_localhost_was_told() -> None:
-    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": OK}}, "selfheal_lease": LOST}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"journal_host_lease": OK}}, "selfheal_lease": LOST}
     assert _seen(pool_heal(), "drain", variables)["lease"] == {"monitor": LOST}
 
 
 def test_the_restart_extends_no_lease() -> None:
-    variables: dict[str, Any] = {"hostvars": {"monitor": {"selfheal_lease": LOST}}, "selfheal_lease": LOST}
+    variables: dict[str, Any] = {"hostvars": {"monitor": {"journal_host_lease": LOST}}, "selfheal_lease": LOST}
     assert _seen(pool_heal(), "restart", variables)["lease"] == {"monitor": {}}
 
 

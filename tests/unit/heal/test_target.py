@@ -67,9 +67,11 @@ def test_a_host_with_the_name_of_its_group_is_a_host() -> None:
         "selfheal_journal_host",
         "selfheal_heal",
         "heal_now",
+        "heal_part",
         "lb_detach_heal",
         "keepalived_failover_heal",
         "node_evidence_user",
+        "journal_host_heal",
     ],
 )
 def test_extra_variables_are_a_closed_list(name: str) -> None:

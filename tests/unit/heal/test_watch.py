@@ -125,7 +125,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, answers: list[Any], mode: str = "un
         return dict(answer)
 
     arguments = {"ask": "keepalived_info", "args": {}, "question": "no_address", "about": PAIR, "mode": mode,
-                 "seconds": 4.0, "every": 1.0, "patience": 2}  # fmt: skip
+                 "seconds": 4.0, "since": 0.0, "every": 1.0, "patience": 2}  # fmt: skip
     monkeypatch.setattr(heal_watch, "time", clock)
     monkeypatch.setattr(ActionBase, "run", lambda *_given: {})
     action = object.__new__(heal_watch.ActionModule)
@@ -157,3 +157,18 @@ def test_only_a_judged_answer_is_a_reason(
     assert result["asked"] == asked
     if becomes == "failed":
         assert result["msg"] == "MODULE FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("since", "left"),
+    [
+        pytest.param(0.0, 10.0, id="from now on"),
+        pytest.param(997.0, 7.0, id="it counts since the node has its traffic back"),
+        pytest.param(900.0, 4.0, id="two bad answers can still end it"),
+        pytest.param(1100.0, 10.0, id="a clock that went back makes it no longer"),
+    ],
+)
+def test_a_watch_counts_from_the_time_that_it_is_told(since: float, left: float) -> None:
+    asked = {"seconds": 10.0, "since": since, "patience": 2, "every": 2.0}
+    assert heal_watch._left(asked, 1000.0) == left
+    assert heal_watch._left({**asked, "seconds": 3.0}, 1000.0) <= 3.0
