@@ -35,8 +35,9 @@ PLAYS = (
     "release",
 )
 LEASE = ("", "journal_host", "lease")
-# Plays in which several groups of hosts work side by side: the play they wait for, and for each group its play, role and
-# tasks. Without a role it is the strategy's, without a play the host of the journal's; each host does its own in this order.
+# Plays in which several groups of hosts work side by side: the play they wait for, and for each group its play, role
+# and tasks. Without a role it is the strategy's, without a play the host of the journal's. A host that is in several
+# groups does its parts in this order.
 TOGETHER: Dict[str, Tuple[str, Tuple[Tuple[str, str, str], ...]]] = {
     "drain_and_evidence": ("drain", (LEASE, ("drain", "", "drain"), ("evidence", "node_evidence", "main"))),
     "restart_and_store": ("store", (("restart", "", "restart"), ("store", "node_evidence", "store"))),

@@ -151,9 +151,8 @@ def test_every_task_of_the_remediation_roles_ignores_an_unreachable_host(role: s
 
 def test_every_downtime_goes_to_the_pipe_of_the_inventory() -> None:
     root = Path(__file__).resolve().parents[3]
-    both = [
-        (root / path).read_text(encoding="utf-8") for path in ("playbooks/heal.yml", "roles/journal_host/tasks/lease.yml")
-    ]
+    paths = ("playbooks/heal.yml", "roles/journal_host/tasks/lease.yml")
+    both = [(root / path).read_text(encoding="utf-8") for path in paths]
     tasks = [text for each in both for text in each.split("- name:") if " downtime:" in text]
     assert len(tasks) == 2 and all("heal_lease:" in text and "command_file:" in text for text in tasks)
 

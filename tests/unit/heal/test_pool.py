@@ -41,7 +41,8 @@ def test_traffic_is_safe_when_all_balancers_say_so() -> None:
     assert state["traffic_safe_at"] is not None
     assert acting(state) == {"drain": ["lb1", "lb2"], "evidence": ["ei1"]}
     assert state["run"]["drain_and_evidence"] == "lb1,lb2,ei1,monitor"
-    assert {host: [part["tasks"] for part in parts] for host, parts in state["parts"]["drain_and_evidence"].items()} == {
+    parts = state["parts"]["drain_and_evidence"]
+    assert {host: [part["tasks"] for part in own] for host, own in parts.items()} == {
         "lb1": ["drain"], "lb2": ["drain"], "ei1": ["main"], "monitor": ["lease"],
     }  # fmt: skip
 
