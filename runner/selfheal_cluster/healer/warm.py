@@ -82,9 +82,10 @@ def load() -> None:
             importlib.import_module(module)
     from ansible.plugins import loader
 
-    for kind in ("become", "cache", "callback", "connection", "inventory", "shell", "strategy", "vars"):
-        with contextlib.suppress(Exception):  # PlaybookCLI asks for the same again, and says what is wrong
-            list(getattr(loader, f"{kind}_loader").all(class_only=True))
+    # As PlaybookCLI does itself at its begin. No others: host_group_vars would not read group variables any more.
+    for kind in (loader.connection_loader, loader.shell_loader, loader.become_loader, loader.callback_loader):
+        with contextlib.suppress(Exception):  # it asks for the same again, and says what is wrong
+            list(kind.all(class_only=True))
     # Each task is a fork. A collection in it would copy all that was loaded here, to find nothing.
     gc.collect()
     gc.freeze()

@@ -448,6 +448,29 @@ def test_a_process_that_is_killed_while_it_waits_is_missed_at_once(real: Real) -
     wait_for(lambda: not real.ready.unit(time.time()), PATIENCE, "the end of the prepared run")
 
 
+LOADED_AHEAD = """
+import sys
+from selfheal_cluster.healer import warm
+warm.load()
+from ansible.cli.playbook import PlaybookCLI
+sys.argv = ["ansible-playbook", "-i", "inventory", "play.yml"]
+PlaybookCLI.cli_executor()
+"""
+
+
+def test_what_is_loaded_ahead_reads_an_inventory_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "inventory/group_vars").mkdir(parents=True)
+    (tmp_path / "inventory/hosts.yml").write_text("{ei: {hosts: {ei1: {ansible_connection: local}}}}")
+    (tmp_path / "inventory/group_vars/ei.yml").write_text("of_the_group: 7")
+    (tmp_path / "play.yml").write_text(
+        "[{hosts: ei, gather_facts: false, tasks: [{debug: {msg: 'it is {{ of_the_group }}'}}]}]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_AHEAD], cwd=tmp_path, env=ENV, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0 and "it is 7" in done.stdout, done.stdout + done.stderr
+
+
 def test_packing_beside_the_wait_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def pack(parent: int) -> None:
         (tmp_path / "child.new").write_text(f"{os.getpid()} {parent}")
