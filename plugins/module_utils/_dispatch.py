@@ -36,13 +36,14 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_alerts import sort_alerts
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS, lapsed, needs_word
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_hint import still_hinted
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_rungs import rung_left
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import LEFT, UNFINISHED, View
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_wait import (
     LEASE_SECONDS,
     back_off,
+    begins_nothing,
     whom_to_tell,
 )
-from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import EVICT, RESTART, UNDO
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import KIND_WEIGHT, LIFTED_FOR_RETURN
 
 SETTLED = ("undone", "refused", "healed")  # after these the node is as it was, or well: nothing of ours holds it
@@ -58,8 +59,9 @@ def dispatch(world: Row, now: float) -> List[Act]:
     started: Dict[str, int] = {}
     for incident in sorted(view.incidents.values(), key=lambda item: _rank(view, item)):
         node, layer = incident["node"], view.layer_of.get(incident["node"])
-        if node in view.live:
-            continue  # at most one unit for a node; what it finds out is in the journal when it ends
+        if node in view.live:  # at most one unit for a node; what it finds out is in the journal when it ends
+            humans += _human(incident, begins_nothing(view, incident, view.live[node]))
+            continue
         if _over(view, incident):
             closes.append({"act": "close", "incident": incident["id"], "node": node, "outcome": "recovered"})
             continue
@@ -67,18 +69,15 @@ def dispatch(world: Row, now: float) -> List[Act]:
         if lapsed(view, incident, ground[0]):
             view.lapsed.add(incident["id"])
             withdraws.append({"act": "withdraw", "incident": incident["id"], "node": node})
-        found = whom_to_tell(view, incident)
-        if found:
-            humans.append({"act": "human", "incident": incident["id"], "node": node, "reason": found[0],
-                           "text": found[1]})  # fmt: skip
         why, reason, until = _next(view, incident, layer, ground)
         if why and layer is not None:
             reason, until = _busy(view, incident, layer, why, started) or ("", None)
-            if not reason:
-                started[layer] = started.get(layer, 0) + 1
-                why = "ask" if needs_word(view, incident) else why
-                starts.append({"act": "start", "incident": incident["id"], "node": node, "reason": why})
-                continue
+        humans += _human(incident, whom_to_tell(view, incident, reason, until))
+        if why and layer is not None and not reason:
+            started[layer] = started.get(layer, 0) + 1
+            why = "ask" if needs_word(view, incident) else why
+            starts.append({"act": "start", "incident": incident["id"], "node": node, "reason": why})
+            continue
         waits.append({"act": "wait", "node": node, "incident": incident["id"], "reason": reason, "until": until,
                       "alerts": [], "text": ""})  # fmt: skip
     ended = [
@@ -87,6 +86,13 @@ def dispatch(world: Row, now: float) -> List[Act]:
         for run in view.gone
     ]  # fmt: skip
     return [*opens, *settles, *closes, *ended, *withdraws, *starts, *humans, *waits]
+
+
+def _human(incident: Row, found: Optional[Tuple[str, str]]) -> List[Act]:
+    if not found:
+        return []
+    return [{"act": "human", "incident": incident["id"], "node": incident["node"], "reason": found[0],
+             "text": found[1]}]  # fmt: skip
 
 
 def _over(view: View, incident: Row) -> bool:
@@ -149,7 +155,7 @@ def _ground(view: View, incident: Row) -> Tuple[str, str]:
     if outcome in LEFT:
         if view.well(incident):
             return "give_back", ""
-        if verdict == "faulty" and not _rung_left(view, tried, node):
+        if verdict == "faulty" and not rung_left(view, tried, node):
             return "", "attempts_exhausted"
     if verdict == "faulty":
         return ("", "stale_alert") if view.old_news(node) else ("ill", "")
@@ -158,20 +164,6 @@ def _ground(view: View, incident: Row) -> Tuple[str, str]:
     if verdict == "suspect":
         return "", "layer_load" if seen.get("layer_load") else "suspect_only"
     return "", "unknown_reading" if verdict != "ok" else "older_reading"
-
-
-LADDER = {EVICT, RESTART, UNDO}
-
-
-def _rung_left(view: View, tried: List[Row], node: str) -> bool:
-    """A restart of the service did not help, and the policy allows the next rung, which was not tried yet."""
-    rungs = {item.get("rung") for item in tried}
-    if view.policy(node).get("kind") == "workload":  # which of them, its pods say when the plan is made
-        return bool(LADDER - rungs)
-    policy = view.policy(node)
-    if policy.get("power") and "power" not in rungs and view.verdict(node).get("kind") == "connectivity":
-        return True  # a reboot that hangs: the plan says whether the machine is gone
-    return bool(policy.get("reboot")) and tried[-1].get("rung") == "service" and "reboot" not in rungs
 
 
 def _busy(

@@ -8,9 +8,10 @@ worth asking again, and a refusal that time does not cure is told to a human onc
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Set, Tuple
+from typing import Any, List, Mapping, Optional, Set, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_approval import RETURNS, needs_word, question
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_rungs import power_left, rung_left
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import (
     AHEAD_SECONDS,
     LEFT,
@@ -18,6 +19,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view im
     View,
     number,
 )
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_rungs import NONE
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner import LIFTED_FOR_RETURN
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_reasons import ORDER, REASONS
 
@@ -28,6 +30,9 @@ READING_SECONDS = 10.0
 SOON_SECONDS = 5.0  # what stood against it is over: the shortest time between two questions
 SOFT_CALL_SECONDS = 120.0  # an illness that has been refused for this long is a human's
 LEASE_CALL_SECONDS = 300.0
+# An attempt left its node out, and the next rung has not begun by then: a human's. Longer than the healer pauses before
+# it asks again: 60 s for a lease, 30 s and then 60 s after two refusals, or after two runs that decided nothing.
+NEXT_RUNG_SECONDS = 120.0
 AGAIN_SECONDS = 1.0  # the plan did not see an illness yet, and a reading since then does
 FRUITLESS_RUNS = 3  # runs in a row that ended without any decision
 DEATHS = 3  # heals in a row that were admitted and interrupted
@@ -45,6 +50,9 @@ HARD = frozenset({
 
 # What the plan says of a node that looks well, or not ill enough; a newer reading may know better.
 NOT_SEEN_ILL = frozenset({"not_ill", "suspect_only", "unknown_reading", "stale_alert"})
+# A next rung that is refused for no more than this has to wait for its turn, or for a newer reading.
+PASSING = NOT_SEEN_ILL | {"lease_taken", "blocked_node", "blocked_layer", "nagios_stale", "rollout_running"}
+BESIDE_A_HEAL = frozenset({"last_member", "below_minimum", "survivors_loaded"})  # for as long as the other heal takes
 
 Row = Mapping[str, Any]
 
@@ -173,15 +181,34 @@ def _place(reason: str) -> int:
 # -- calling a human ---------------------------------------------------------------------------------
 
 
-def whom_to_tell(view: View, incident: Row) -> Optional[Tuple[str, str]]:
-    """A reason to call a human about this incident that nobody was called for yet, and a sentence."""
-    if incident["id"] in view.taken:
-        return None  # a human has it
-    found = _needs(view, incident)
-    return None if not found or (incident["id"], found[0]) in view.called_at else found
+def whom_to_tell(view: View, incident: Row, reason: str, until: Optional[float]) -> Optional[Tuple[str, str]]:
+    """A reason to call a human about this incident that nobody was called for yet, and a sentence.
+
+    ``reason`` and ``until``: why no run is started for it now, and until when; '' where one is.
+    """
+    return _unless_known(view, incident, _needs(view, incident, reason, until))
 
 
-def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
+def begins_nothing(view: View, incident: Row, run: Row) -> Optional[Tuple[str, str]]:
+    """The same for an incident whose run lives: its node was left out, and the run has not begun an attempt for long.
+
+    Nobody is called while a run may still heal; one that hangs must not keep the call for the hours that it may live.
+    """
+    tried = view.tried(incident)
+    if not tried or tried[-1].get("outcome") not in LEFT:
+        return None
+    if view.now < max(_end(view, since, LEASE_CALL_SECONDS) for since in (_ended(tried[-1]), run["started_at"])):
+        return None
+    return _unless_known(view, incident, _left_words(incident, tried[-1]))
+
+
+def _unless_known(view: View, incident: Row, found: Optional[Tuple[str, str]]) -> Optional[Tuple[str, str]]:
+    if not found or incident["id"] in view.taken:  # a human has it
+        return None
+    return None if (incident["id"], found[0]) in view.called_at else found
+
+
+def _needs(view: View, incident: Row, reason: str, until: Optional[float]) -> Optional[Tuple[str, str]]:
     node, tried, run, decision = incident["node"], view.tried(incident), view.last_run(incident), view.decided(incident)
     last = tried[-1] if tried else None
     outcome = last.get("outcome") if last else None
@@ -212,11 +239,13 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
             " be out of traffic. Look at the log of its unit %s."
             % (node, died, last.get("phase"), node, (run or {}).get("unit") or "")
         )
-    if last and outcome in LEFT and not view.well(incident):
-        words = "stays out of traffic" if outcome == "left_out" else "could not be healed"
-        return str(outcome), "%s %s after attempt %s (%s); look at it." % (
-            node, words, last["attempt"], "; ".join(incident.get("reasons") or ()) or "drill",
-        )  # fmt: skip
+    if last and outcome in LEFT:
+        well = view.well(incident)
+        told = (incident["id"], outcome) in view.called_at
+        if not _goes_on(view, incident, tried, well, reason, until) and not (well and told):
+            return _left_words(incident, last)
+        if not well:
+            return None
     if run and _silent(view, run, decision):
         if int(run.get("without") or 0) < FRUITLESS_RUNS:
             return None
@@ -226,6 +255,46 @@ def _needs(view: View, incident: Row) -> Optional[Tuple[str, str]]:
     if not decision or decision.get("admitted"):
         return None
     return _refused(view, incident, decision, age) or _held_back(view, incident, last, decision)
+
+
+def _goes_on(view: View, incident: Row, tried: List[Row], well: bool, reason: str, until: Optional[float]) -> bool:
+    """After an attempt that left the node out: does the next one follow by itself, and soon?
+
+    A call that comes late is the harm here. So what will surely not go on is a human's at once, and what waits for its
+    turn or for a newer reading has its time, however often it is asked meanwhile.
+    """
+    node, last, asks = incident["node"], tried[-1], needs_word(view, incident)
+    due = _end(view, _ended(last), LEASE_CALL_SECONDS if reason in ("", "lease_taken") else NEXT_RUNG_SECONDS)
+    if well:  # no rung is needed, only its return
+        return view.now < due or not (reason or asks)
+    if view.now >= due or (until is not None and until > due):
+        return False
+    if asks or reason in ("paused", "aborted") or not rung_left(view, tried, node):
+        return False
+    if last.get("rung") == NONE and view.policy(node).get("kind") == "workload":
+        return False  # the plan knew of no remedy: that attempt took the evidence for a human
+    limits = view.policy(node).get("limits") or {}
+    blocks = [_block_end(view, incident, block, limits) for block in ("blocked_node", "blocked_layer")]
+    if any(end is not None and end > due for end in blocks):
+        return False  # the plan will say so, and need not be waited for
+    decision = view.decided(incident)
+    if not decision or decision.get("admitted") or decision["at"] <= _ended(last):
+        return True  # it was not asked since
+    passing = PASSING | (BESIDE_A_HEAL if "lease_taken" in (decision.get("reasons") or ()) else frozenset())
+    if power_left(view, tried, node):
+        passing |= {"wrong_kind"}  # a machine's power is taken when it has been silent for long enough
+    return set(decision.get("reasons") or ()) <= passing
+
+
+def _ended(attempt: Row) -> float:
+    return float(attempt.get("ended_at") or attempt["at"])
+
+
+def _left_words(incident: Row, last: Row) -> Tuple[str, str]:
+    words = "stays out of traffic" if last["outcome"] == "left_out" else "could not be healed"
+    return str(last["outcome"]), "%s %s after attempt %s (%s); look at it." % (
+        incident["node"], words, last["attempt"], "; ".join(incident.get("reasons") or ()) or "drill",
+    )  # fmt: skip
 
 
 def _held_back(view: View, incident: Row, last: Optional[Row], decision: Row) -> Optional[Tuple[str, str]]:

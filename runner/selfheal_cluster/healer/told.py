@@ -20,8 +20,8 @@ PAUSE_SECONDS = 3600.0  # a pause that lasts longer may have been forgotten
 SAID = {
     "healed": "healed and verified",
     "undone": "not healed, it serves as before",
-    "left_out": "stays out of traffic, a human has to look",
-    "failed": "the heal failed, a human has to look",
+    "left_out": "not healed, it stays out of traffic",  # a rung may follow: dispatching says who is called
+    "failed": "the heal failed",
     "ambiguous": "nobody knows how the heal ended, a human has to look",
 }
 """Outcomes worth a comment. A refusal is in the journal; one comment per refusal would bury the others."""

@@ -26,6 +26,7 @@ OPEN_ENDS = (None, "interrupted", "left_out", "failed")  # the node may be out o
 STATES = ("active", "activating", "deactivating", "inactive", "failed", None)
 
 at = st.sampled_from(TIMES).map(lambda seconds: NOW + seconds)
+blocks = st.sampled_from((1, 1800))  # a next rung may follow at once, or only in half an hour
 seldom = st.integers(0, 11).map(lambda value: value == 11)
 
 
@@ -36,7 +37,8 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         "leases": [], "decisions": {}, "runs": [], "units": {}, "past_runs": {}, "aborts": [], "taken": [],
         "serving": {node: draw(st.booleans()) for node in NODES},
         "read_at": draw(st.sampled_from((*[NOW - 1] * 9, NOW - 100, NOW - 200, NOW + 600, None))),
-        "policies": {"ei": {"reboot": draw(st.booleans()), "limits": {"max_unavailable": draw(st.integers(1, 2))},
+        "policies": {"ei": {"reboot": draw(st.booleans()), "limits": {"max_unavailable": draw(st.integers(1, 2)),
+                                                                      "block_node_seconds": draw(blocks)},
                             "mode": draw(st.sampled_from(("act", "act", "approve")))}},
     }  # fmt: skip
     for node in NODES:
@@ -134,13 +136,14 @@ def never_a_start_against_a_word_or_without_ground(seen: dict[str, Any], acts: l
         assert act["incident"] not in seen["aborts"]
         assert act["incident"] not in seen["taken"]
         mine = [item for item in seen["incidents"] if item["node"] == act["node"]]
-        assert act["incident"] == max(mine, key=lambda item: (item["opened_at"], item["id"]))["id"]
+        own = max(mine, key=lambda item: (item["opened_at"], item["id"]))
+        assert act["incident"] == own["id"]
         tried = attempts_of(seen, act["incident"])
         outcome = tried[-1]["outcome"] if tried else ""
         verdict = seen["verdicts"][act["node"]]["verdict"]
         assert not seen["paused"] or (act["reason"] in ("resume", "give_back", "ask") and outcome in OPEN_ENDS)
         policy = seen["policies"][mine[0]["layer"]]
-        approved = max(mine, key=lambda item: (item["opened_at"], item["id"]))["approved"]
+        approved = own["approved"]
         withdrawn = act["incident"] in {item["incident"] for item in of(acts, "withdraw")}
         assert (act["reason"] == "ask") is (policy["mode"] == "approve" and (not approved or withdrawn))
         assert outcome != "ambiguous"
@@ -148,6 +151,7 @@ def never_a_start_against_a_word_or_without_ground(seen: dict[str, Any], acts: l
             verdict == "faulty"
             or outcome in (None, "interrupted")
             or (outcome in ("left_out", "failed") and verdict == "ok")
+            or (own["alerts"] and NOW - own["opened_at"] <= 15)  # begun by an alert alone, which no reading answers yet
         )
 
 
@@ -203,9 +207,11 @@ def incidents_open_once_and_close_only_when_it_is_sure(seen: dict[str, Any], act
     opened = [act["node"] for act in of(acts, "open")]
     assert len(set(opened)) == len(opened)
     assert not set(opened) & {item["node"] for item in seen["incidents"]}
-    for node in opened:
+    for act in of(acts, "open"):
         assert fresh(seen)
-        assert seen["verdicts"][node]["verdict"] == "faulty"
+        young = [alert for alert in seen["alerts"] if alert["host"] == act["node"] and 0 <= NOW - alert["at"] <= 15]
+        ill = seen["verdicts"][act["node"]]["verdict"] == "faulty"
+        assert ill or (young and act["kind"] is None), "without a reading, a young alert alone begins an incident"
     for act in of(acts, "close"):
         incident = next(item for item in seen["incidents"] if item["id"] == act["incident"])
         node, tried = incident["node"], attempts_of(seen, incident["id"])
@@ -242,6 +248,31 @@ def waiting_ends(seen: dict[str, Any], acts: list[dict[str, Any]]) -> None:
             assert act["until"] <= NOW + max(longest, 300.0) + 5 or act["until"] in leases
 
 
+def nobody_who_was_left_out_is_forgotten(seen: dict[str, Any], acts: list[dict[str, Any]]) -> None:
+    """Nobody was called in these worlds before, so a call that is due must be among the acts."""
+    newest = {
+        item["node"]: item for item in sorted(seen["incidents"], key=lambda item: (item["opened_at"], item["id"]))
+    }
+    over = {act["incident"] for act in of(acts, "close")}
+    called = {act["incident"] for act in of(acts, "human") if act["reason"] in ("left_out", "failed")}
+    for node, incident in newest.items():
+        tried = attempts_of(seen, incident["id"])
+        if not tried or tried[-1]["outcome"] not in ("left_out", "failed"):
+            assert incident["id"] not in called
+            continue
+        if incident["id"] in over or incident["id"] in seen["taken"]:
+            continue
+        starts = {act["reason"] for act in of(acts, "start") if act["incident"] == incident["id"]}
+        lives = [run["started_at"] for run in seen["runs"] if run["node"] == node and may_live(seen, run)]
+        late = all(at <= NOW - 300 for at in (tried[-1]["ended_at"], *lives))
+        if late and "give_back" not in starts:
+            assert incident["id"] in called
+        # No rung is left: not even a moment, unless the node is well again.
+        ends = not (seen["policies"][incident["layer"]].get("reboot") and tried[-1]["rung"] == "service")
+        if ends and not lives and seen["verdicts"][node]["verdict"] != "ok":
+            assert incident["id"] in called
+
+
 # One generated world for all: making a world costs more than looking at it.
 CHECKS = (
     never_two_starts_for_one_node_or_one_layer,
@@ -251,6 +282,7 @@ CHECKS = (
     incidents_open_once_and_close_only_when_it_is_sure,
     only_a_unit_that_is_gone_has_ended,
     waiting_ends,
+    nobody_who_was_left_out_is_forgotten,
 )
 
 

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_wait import NEXT_RUNG_SECONDS
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
 from selfheal_cluster.healer import spool
@@ -246,6 +248,45 @@ def test_a_human_is_called_once_and_the_service_stays_critical(tmp_path: Path) -
     states = farm.told("PROCESS_SERVICE_CHECK_RESULT;monitor;selfheal: n0-0")
     assert {line.split(";")[3] for line in states[2:]} == {"2"}
     assert len(farm.told("selfheal calls a human")) == 1
+
+
+def left_out_with_a_rung_left(tmp_path: Path) -> FakeFarm:
+    """The first attempt runs and will leave its node out; the policy allows a reboot after it."""
+    farm = FakeFarm(tmp_path)
+    farm.outcome = "left_out"
+    with Journal(farm.config.journal) as journal:
+        body = json.dumps({**farm.policies["layer0"], "reboot": True})
+        journal.db.execute("UPDATE policies SET body = ?", (body,))
+    farm.fall_ill("n0-0")
+    return farm
+
+
+def test_nobody_is_called_for_an_attempt_that_the_next_rung_makes_good(tmp_path: Path) -> None:
+    farm = left_out_with_a_rung_left(tmp_path)
+    healer = farm.healer()
+    while not farm.rows("SELECT 1 FROM attempts"):
+        farm.run(healer, 1.0)
+    farm.outcome = "healed"
+    farm.run(healer, 60.0)
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM attempts")] == ["left_out", "healed"]
+    assert farm.rows("SELECT 1 FROM calls") == []
+    assert farm.told("a human") == []
+    states = farm.told("PROCESS_SERVICE_CHECK_RESULT;monitor;selfheal: n0-0;")
+    assert {line.split(";")[3] for line in states} == {"0"}, "nobody was paged"
+
+
+def test_a_next_rung_that_never_begins_calls_a_human(tmp_path: Path) -> None:
+    farm = left_out_with_a_rung_left(tmp_path)
+    healer = farm.healer()
+    farm.run(healer, 4.0)
+    assert len(farm.started) == 1
+    farm.refuse_start = "cannot start: sudo: a password is required"
+    farm.run(healer, 300.0)
+    (ended,) = [row["ended_at"] for row in farm.rows("SELECT ended_at FROM attempts")]
+    assert [row["reason"] for row in farm.rows("SELECT reason FROM calls")] == ["left_out"]
+    assert farm.rows("SELECT at FROM calls")[0]["at"] - ended <= NEXT_RUNG_SECONDS + 1
+    state = farm.told("PROCESS_SERVICE_CHECK_RESULT;monitor;selfheal: n0-0;")[-1]
+    assert state.split(";")[3] == "2"
 
 
 def test_heartbeat_and_states_come_in_time(tmp_path: Path) -> None:
