@@ -35,6 +35,7 @@ CHANGING = ("open", "ended", "close")  # an incident that was just opened is sta
 CHORES_SECONDS = 3600.0
 ALERTS_BETWEEN = 10000
 CLOCK_SECONDS = 5.0
+HASTE_SECONDS = 5.0  # after the begin of a run: about as long as its node still has traffic
 CALM_SECONDS = 20.0  # after the begin of a run: by then it watches, and its machine has time to load Ansible again
 VERDICT_AGE_SECONDS = 60.0
 DEAF = ("not_running", "no_pipe")
@@ -93,6 +94,7 @@ class Healer:
         self._part("nagios", self.read, now)
         if not self.stopping:
             self._part("dispatch", self.act, now)
+        self._part("nagios", self.ask, now)
         self._part("pipe", self.deliver, now)
         self._part("ready", self.prepare, now)
         self._part("pages", self.paper, now)
@@ -198,15 +200,18 @@ class Healer:
             self.say(f"inventory: watching {', '.join(sorted(answer['policies']))}")
 
     def read(self, now: float) -> None:
-        """Collect a reading that has ended; begin one when it is due."""
-        if self.reader.running:
-            reading = self.reader.collect()
-            if reading is None:
-                return
+        """Collect a reading that has ended."""
+        reading = self.reader.collect() if self.reader.running else None
+        if reading is not None:
             self.pace = pacing.ended(self.pace, reading.cost, now)
             self.last = reading
             self._hear()
-        world = self._look(now)
+
+    def ask(self, now: float) -> None:
+        """Begin a reading when it is due, and not beside the first seconds of a run, which reads the same."""
+        if self.reader.running or 0 <= now - self.acts.begun_at < HASTE_SECONDS:
+            return
+        world = self._world or self._look(now)
         alerted = self._alerted or bool(world["alerts"])
         if self.stopping or not world["policies"]:
             return

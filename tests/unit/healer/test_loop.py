@@ -16,7 +16,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal import J
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases import set_flag
 from selfheal_cluster.healer import spool
 from selfheal_cluster.healer.books import Books
-from selfheal_cluster.healer.loop import CALM_SECONDS
+from selfheal_cluster.healer.loop import CALM_SECONDS, HASTE_SECONDS
 from selfheal_cluster.healer.units import parse_name
 from tests.unit.healer.fake_farm import START, FakeFarm
 
@@ -456,6 +456,23 @@ def test_a_prepared_run_hears_of_a_suspect_node_unless_it_is_paused(
     wanted.suspects.clear()
     farm.run(healer, 10.0)
     assert not wanted.suspects
+
+
+def test_nagios_is_not_read_beside_the_first_seconds_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    begun: list[float] = []
+    begin = healer.reader.begin
+    monkeypatch.setattr(
+        healer.reader, "begin", lambda *given: (begun.append(farm.now), begin(*given)), raising=False
+    )  # fmt: skip
+    farm.run(healer, 20.0)
+    farm.fall_ill("n0-1")
+    farm.run(healer, 60.0)
+    assert len(farm.started) == 1
+    since = [at - healer.acts.begun_at for at in begun]
+    assert [age for age in since if age < 0] and [age for age in since if age >= HASTE_SECONDS]
+    assert not [age for age in since if 0 <= age < HASTE_SECONDS]
 
 
 def test_nothing_is_prepared_where_every_layer_only_observes(tmp_path: Path) -> None:
