@@ -76,9 +76,9 @@ class ActionModule(ActionBase):
 
 def _left(arguments: dict[str, Any], now: float) -> float:
     """How many seconds of the watch are left. There is always time for as many bad answers as end it."""
-    seconds, since = float(arguments["seconds"]), arguments["since"]
+    seconds, since = float(arguments["seconds"]), float(arguments["since"])
     passed = max(0.0, now - since) if since else 0.0
-    return max(seconds - passed, min(seconds, arguments["patience"] * arguments["every"]))
+    return max(seconds - passed, min(seconds, float(arguments["patience"] * arguments["every"])))
 
 
 def _outcome(arguments: dict[str, Any], said: list[str], broken: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -545,8 +546,13 @@ def test_a_child_that_has_ended_makes_room_for_the_next(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(ahead, "play", play)
     own = ahead.Ahead("")
+
+    def opened(node: str) -> bool:
+        own.begin(node)
+        return (tmp_path / node).exists()
+
     for node in ("ei1", "ei2"):
-        wait_for(lambda node=node: own.begin(node) or (tmp_path / node).exists(), PATIENCE, node)  # type: ignore[misc]
+        wait_for(functools.partial(opened, node), PATIENCE, node)
     own.end()
 
 
