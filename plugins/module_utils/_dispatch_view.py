@@ -99,13 +99,7 @@ class View:
         A run of ours whose unit is gone is dead, however long its lease still lives: its successor runs on the same
         machine, proves that and takes the lease over.
         """
-        leases = [
-            item
-            for item in self.leases
-            if item["resource"] == "node:" + incident["node"]
-            and item["incident"] == incident["id"]
-            and self.now < item["expires_at"]
-        ]
+        leases = self.leased(incident)
         if not leases:
             return None
         tried, run = self.tried(incident), self.last_run(incident)
@@ -115,6 +109,16 @@ class View:
             if since and (ended is None or tried[-1]["at"] <= ended + AHEAD_SECONDS):
                 return None
         return leases[0]
+
+    def leased(self, incident: Row) -> List[Row]:
+        """The node's lease under this incident, as long as it lives: to the deadline of the phase that runs."""
+        return [
+            item
+            for item in self.leases
+            if item["resource"] == "node:" + incident["node"]
+            and item["incident"] == incident["id"]
+            and self.now < item["expires_at"]
+        ]
 
     def decided(self, incident: Row) -> Optional[Row]:
         """The newest decision about this incident."""

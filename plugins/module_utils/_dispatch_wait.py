@@ -190,16 +190,21 @@ def whom_to_tell(view: View, incident: Row, reason: str, until: Optional[float])
 
 
 def begins_nothing(view: View, incident: Row, run: Row) -> Optional[Tuple[str, str]]:
-    """The same for an incident whose run lives: its node was left out, and the run has not begun an attempt for long.
+    """The same for an incident whose run lives: its node was left out, and the run does not come any further.
 
     Nobody is called while a run may still heal; one that hangs must not keep the call for the hours that it may live.
+    It hangs when it has not begun an attempt for long, or does not extend the lease of the one that it has begun.
     """
     tried = view.tried(incident)
-    if not tried or tried[-1].get("outcome") not in LEFT:
+    left = [item for item in tried if item.get("outcome") in LEFT]
+    if not left or tried[-1].get("outcome") not in UNFINISHED + LEFT:
         return None
-    if view.now < max(_end(view, since, LEASE_CALL_SECONDS) for since in (_ended(tried[-1]), run["started_at"])):
+    if tried[-1].get("outcome") is None:
+        if view.leased(incident):
+            return None
+    elif view.now < max(_end(view, since, LEASE_CALL_SECONDS) for since in (_ended(tried[-1]), run["started_at"])):
         return None
-    return _unless_known(view, incident, _left_words(incident, tried[-1]))
+    return _unless_known(view, incident, _left_words(incident, left[-1]))
 
 
 def _unless_known(view: View, incident: Row, found: Optional[Tuple[str, str]]) -> Optional[Tuple[str, str]]:

@@ -123,10 +123,13 @@ def compose(state: State) -> None:
     for name, (main, rows) in TOGETHER.items():
         if not state["hosts"][main]:
             continue
-        parts: Dict[str, List[Dict[str, str]]] = {}
+        parts: Dict[str, List[Dict[str, Any]]] = {}
         for play, role, tasks in rows:
             for host in groups[play]:
-                parts.setdefault(host, []).append({"role": role or state["strategy"], "tasks": tasks})
+                own = parts.setdefault(host, [])
+                # Ansible takes equal includes of several hosts for one, in the order of the first of them: the place of
+                # a part makes those of a host that does something else before it different ones.
+                own.append({"role": role or state["strategy"], "tasks": tasks, "place": len(own)})
         hosts = sorted(parts, key=lambda host: host in groups[""])  # what the others do takes longer, and begins first
         state["run"][name], state["parts"][name] = pattern(hosts), parts
 

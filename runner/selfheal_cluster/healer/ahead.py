@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -41,7 +42,11 @@ class Ahead:
             alone(lambda: play(self._inventory, node))
 
     def end(self) -> None:
-        """The heal begins, and needs the processor itself. A connection that is open is no child's any more."""
+        """The heal begins, and needs the processor itself. A connection that is open is no child's any more.
+
+        Ansible's workers are in sessions of their own, so that one that is just logging in comes to its end, within the
+        ten seconds of its task, and the heal finds the connection open.
+        """
         child, self._child = self._child, 0
         if not child:
             return
@@ -62,11 +67,20 @@ def alone(work: Callable[[], object]) -> NoReturn:
     os._exit(0)
 
 
+def quiet(*_given: object, **_named: object) -> None:
+    """Nobody reads what is displayed."""
+
+
 def play(inventory: str, node: str) -> None:
     """The playbook, in this process, which has Ansible loaded."""
     from ansible import constants
     from ansible.cli.playbook import PlaybookCLI
+    from ansible.utils.display import Display
 
-    constants.DEFAULT_STDOUT_CALLBACK = "minimal"  # the runner's own would write into the events of the heal
+    # The runner's own callback would write into the events of the heal, and so does each line that is displayed.
+    constants.DEFAULT_STDOUT_CALLBACK = "minimal"
+    setattr(Display, "display", quiet)  # noqa: B010  mypy knows no other way to replace a method
+    # What is packed for the heal is its own; this is removed with it.
+    constants.DEFAULT_LOCAL_TMP = tempfile.mkdtemp(prefix="ahead-", dir=constants.DEFAULT_LOCAL_TMP)
     sys.argv = ["ansible-playbook", "-i", inventory, "-e", json.dumps({"selfheal_node": node}), PLAYBOOK]
     PlaybookCLI.cli_executor()

@@ -36,6 +36,7 @@ CHORES_SECONDS = 3600.0
 ALERTS_BETWEEN = 10000
 CLOCK_SECONDS = 5.0
 HASTE_SECONDS = 5.0  # after the begin of a run: about as long as its node still has traffic
+UNREAD_SECONDS = 15.0  # runs may begin one after the other, and a reading is believed for a minute
 CALM_SECONDS = 20.0  # after the begin of a run: by then it watches, and its machine has time to load Ansible again
 VERDICT_AGE_SECONDS = 60.0
 DEAF = ("not_running", "no_pipe")
@@ -209,7 +210,9 @@ class Healer:
 
     def ask(self, now: float) -> None:
         """Begin a reading when it is due, and not beside the first seconds of a run, which reads the same."""
-        if self.reader.running or 0 <= now - self.acts.begun_at < HASTE_SECONDS:
+        if self.stopping:
+            self._look(now)  # nobody dispatches any more, and what is told last is to be what is true
+        if self.reader.running or self._haste(now):
             return
         world = self._world or self._look(now)
         alerted = self._alerted or bool(world["alerts"])
@@ -220,6 +223,15 @@ class Healer:
             self._alerted = False
             self.pace = pacing.begun(self.pace, now)
             self.reader.begin(world["policies"], healed_since(world["attempts"], now), now)
+
+    def _haste(self, now: float) -> bool:
+        """Whether a run has just begun. One that has ended is asked about again, and nothing keeps Nagios unread."""
+        begun = [float(run["started_at"]) for run in self._world.get("runs") or ()]
+        young = now == self.acts.begun_at or any(0 <= now - at < HASTE_SECONDS for at in begun)
+        return young and now - self.pace.begun_at < UNREAD_SECONDS
+
+    def _alert_due(self) -> float:
+        return pacing.due_at(self.pace, self.config.poll_seconds, alerted=True)
 
     def _hear(self) -> None:
         """Say when Nagios has fallen silent, so that nothing is healed, and when it is heard again."""
@@ -331,7 +343,7 @@ class Healer:
         if self.reader.running:
             if self.reader.ready():
                 return True
-        elif self._world.get("alerts") and now >= pacing.due_at(self.pace, self.config.poll_seconds, True):
+        elif self._world.get("alerts") and not self._haste(now) and now >= self._alert_due():
             return True
         try:
             return self.spool.names() != self.left_over

@@ -75,20 +75,21 @@ def seal(paths: Sequence[str]) -> Seal:
 def nearest(world: Mapping[str, Any]) -> str:
     """A node that may soon be healed, or nothing.
 
-    Nagios has just called it ill, or its verdict is suspect; its layer acts, and is not under load as a whole.
+    Nagios has just called it ill, or else its verdict is suspect, which may last for days; its layer acts, and is not
+    under load as a whole; and it has no incident, which has had its first heal or waits for somebody.
     """
     verdicts = world.get("verdicts") or {}
-    doubted = {str(alert["host"]) for alert in world.get("alerts") or () if alert["state"] in BAD_STATES}
-    doubted.update(node for node, said in verdicts.items() if said.get("verdict") == "suspect")
+    alerted = {str(alert["host"]) for alert in world.get("alerts") or () if alert["state"] in BAD_STATES}
+    suspect = {node for node, said in verdicts.items() if said.get("verdict") == "suspect"}
     acting = {
         node
         for policy in (world.get("policies") or {}).values()
         if policy.get("mode") != "observe"
         for node in policy.get("nodes") or ()
     }
-    busy = {run["node"] for run in world.get("runs") or ()}
-    near = (doubted & acting) - busy
-    return min((node for node in near if not (verdicts.get(node) or {}).get("layer_load")), default="")
+    known = {incident["node"] for incident in world.get("incidents") or ()}
+    near = [node for node in (alerted | suspect) & (acting - known) if not verdicts.get(node, {}).get("layer_load")]
+    return min(near, key=lambda node: (node not in alerted, node), default="")
 
 
 def code() -> list[str]:

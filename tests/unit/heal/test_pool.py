@@ -48,13 +48,21 @@ def test_traffic_is_safe_when_all_balancers_say_so() -> None:
 
 
 def test_what_a_host_does_beside_others_is_its_own_part_and_no_more() -> None:
-    assert shifted()["parts"]["drain_and_evidence"]["ei1"] == [{"role": "node_evidence", "tasks": "main"}]
+    assert shifted()["parts"]["drain_and_evidence"]["ei1"] == [{"role": "node_evidence", "tasks": "main", "place": 0}]
     assert drained()["parts"] == {
         "restart_and_store": {
-            "ei1": [{"role": "lb_detach", "tasks": "restart"}],
-            "monitor": [{"role": "node_evidence", "tasks": "store"}],
+            "ei1": [{"role": "lb_detach", "tasks": "restart", "place": 0}],
+            "monitor": [{"role": "node_evidence", "tasks": "store", "place": 0}],
         }
     }
+
+
+def test_the_host_of_the_journal_extends_the_lease_before_it_balances() -> None:
+    """Equal parts of two hosts are one include for Ansible, in the order of the first of them."""
+    state = {**play(restarted(), "verify", BOTH), "journal_host": "lb2"}
+    parts = play(state, "readmit", BOTH)["parts"]["soak_and_lease"]
+    assert [part["tasks"] for part in parts["lb2"]] == ["lease", "soak"]
+    assert parts["lb1"][0] not in parts["lb2"]
 
 
 @pytest.mark.parametrize(("levels", "tasks"), [([], ["lease"]), ([{"gauge": "memory"}], ["lease", "look"])])

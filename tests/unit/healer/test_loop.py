@@ -17,6 +17,7 @@ from ansible_collections.selfheal.cluster.plugins.module_utils._journal_leases i
 from selfheal_cluster.healer import spool
 from selfheal_cluster.healer.books import Books
 from selfheal_cluster.healer.loop import CALM_SECONDS, HASTE_SECONDS
+from selfheal_cluster.healer.pace import Pace
 from selfheal_cluster.healer.units import parse_name
 from tests.unit.healer.fake_farm import START, FakeFarm
 
@@ -473,6 +474,26 @@ def test_nagios_is_not_read_beside_the_first_seconds_of_a_run(tmp_path: Path, mo
     since = [at - healer.acts.begun_at for at in begun]
     assert [age for age in since if age < 0] and [age for age in since if age >= HASTE_SECONDS]
     assert not [age for age in since if 0 <= age < HASTE_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("begun", "read", "haste"),
+    [
+        pytest.param([1.0], 3.0, True, id="a run has just begun"),
+        pytest.param([6.0], 3.0, False, id="its node has no traffic any more"),
+        pytest.param([], 3.0, False, id="it has ended, and is to be asked again"),
+        pytest.param([90.0, 1.0], 3.0, True, id="the second of two"),
+        pytest.param([1.0], 16.0, False, id="other nodes are to be seen as well"),
+        pytest.param([-90.0], 3.0, False, id="the clock went back"),
+    ],
+)
+def test_for_how_long_a_run_keeps_nagios_unread(tmp_path: Path, begun: list[float], read: float, haste: bool) -> None:
+    farm = FakeFarm(tmp_path)
+    healer = farm.healer()
+    healer._world = {"runs": [{"started_at": farm.now - age} for age in begun], "alerts": [{"host": "n1-1"}]}
+    healer.pace = Pace(begun_at=farm.now - read)
+    assert healer._haste(farm.now) is haste
+    assert healer.wanted(farm.now) is not haste, "an alert that waits makes no tick after the other meanwhile"
 
 
 def test_nothing_is_prepared_where_every_layer_only_observes(tmp_path: Path) -> None:

@@ -236,7 +236,10 @@ ACTS: dict[str, Any] = {"mode": "act", "nodes": ["ei1", "ei2"]}
         pytest.param({"verdicts": {"ei2": SUSPECT, "ei1": SUSPECT}}, ACTS, "ei1", id="always the same of two"),
         pytest.param({"alerts": [ALERT]}, ACTS, "ei1", id="an alert comes before its reading"),
         pytest.param({"alerts": [{**ALERT, "state": "OK"}]}, ACTS, "", id="Nagios calls it well"),
-        pytest.param({"alerts": [ALERT], "runs": [{"node": "ei1"}]}, ACTS, "", id="its heal has begun"),
+        pytest.param(
+            {"alerts": [{**ALERT, "host": "ei2"}], "verdicts": {"ei1": SUSPECT}}, ACTS, "ei2", id="it is newer"
+        ),
+        pytest.param({"alerts": [ALERT], "incidents": [{"node": "ei1"}]}, ACTS, "", id="its heal has begun, or waits"),
         pytest.param({"verdicts": {"ei1": {"verdict": "faulty"}}}, ACTS, "", id="its heal begins, or is refused, now"),
         pytest.param({"verdicts": {"ei1": {**SUSPECT, "layer_load": True}}}, ACTS, "", id="load is no illness"),
         pytest.param({"verdicts": {"ei1": SUSPECT}}, {**ACTS, "mode": "observe"}, "", id="only observed"),
@@ -519,7 +522,7 @@ def test_connections_are_opened_in_a_child_that_ends_with_all_it_began(
     def play(inventory: str, node: str) -> None:
         os.write(1, b"an event of the heal?")
         worker = os.fork()
-        if not worker:
+        if not worker:  # one that is no worker of Ansible: those have sessions of their own
             time.sleep(PATIENCE)
             os._exit(0)
         (tmp_path / "new").write_text(f"{os.getpid()} {worker} {inventory} {node}")
