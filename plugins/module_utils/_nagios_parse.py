@@ -8,6 +8,7 @@ HTTP 200 and ``type_code`` 0 mean neither fresh nor complete; each guard here st
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Optional
 
@@ -253,4 +254,6 @@ def _strings(value: Any) -> list[str]:
 
 
 def _number(value: Any) -> int:
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else 0  # Python reads Infinity and NaN in JSON
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

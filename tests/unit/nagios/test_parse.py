@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_parse as parse
@@ -167,6 +167,8 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(SERVICE)), json_values))
+@example({"current_attempt": float("inf")})
+@example({"current_attempt": float("nan")})
 def test_no_record_makes_it_stumble_and_unchecked_is_pending(raw: dict[str, Any]) -> None:
     (record,) = parse.services({"servicelist": {"web1": {"memory": raw}}})
     assert record["status"] in ("ok", "warning", "critical", "unknown", "pending")
