@@ -212,11 +212,12 @@ class Healer:
         """Begin a reading when it is due, and not beside the first seconds of a run, which reads the same."""
         if self.stopping:
             self._look(now)  # nobody dispatches any more, and what is told last is to be what is true
+            return
         if self.reader.running or self._haste(now):
             return
         world = self._world or self._look(now)
         alerted = self._alerted or bool(world["alerts"])
-        if self.stopping or not world["policies"]:
+        if not world["policies"]:
             return
         wanted = pacing.wanted_seconds(self.last.verdicts if self.last else {}, self.config.poll_seconds)
         if now >= pacing.due_at(self.pace, wanted, alerted):
