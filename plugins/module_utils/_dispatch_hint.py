@@ -6,7 +6,8 @@ Nagios writes its state out once a second at best, and Ansible needs a second to
 reading is on its way: it decides on live truth as any other, and an alert that was wrong costs one refused run. Only
 what would very likely make the node faulty begins one: the alert is of a service that a gauge reads, says critical,
 and completes that gauge as far as an alert can tell. All else waits for the reading, and so does more than a few nodes
-at once, for then the readings of all of them say whether it is one cause.
+at once, for then the readings of all of them say whether it is one cause. A Nagios that is known to write rarely would
+show the run the world before the alert: there the reading comes first, and the prepared run is kept for it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Dict, List, Mapping
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._dispatch_view import View
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import DEFAULT_GAUGES
+from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_told import LATE_SECONDS
 
 HINT_SECONDS = 15.0  # an older alert has had its reading, or Nagios is not read at all
 QUIET_SECONDS = 30.0  # after a heal of the node, and until its checks have run again: what was counted before is late
@@ -26,7 +28,7 @@ Row = Mapping[str, Any]
 
 def hinted(view: View, waiting: Mapping[str, List[Row]]) -> Dict[str, List[str]]:
     """Reasons by node: which nodes are probably ill by their alerts. ``waiting``: alerts by node, oldest first."""
-    if not view.fresh:
+    if not view.fresh or (view.writes_every is not None and view.writes_every > LATE_SECONDS):
         return {}
     critical = {node: found for node in sorted(waiting) for found in [_critical(view, waiting[node])] if found}
     layers = [view.layer_of[node] for node in critical]

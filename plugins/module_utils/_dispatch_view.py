@@ -39,6 +39,7 @@ class View:
         self.past_runs: Mapping[str, Row] = world.get("past_runs") or {}
         self.read_at: Any = world.get("read_at")
         self.fresh = bool(world.get("fresh")) and self._recent(self.read_at)
+        self.writes_every: Optional[float] = world.get("writes_every")  # seconds; None where nothing proves it
         self.incidents: Dict[str, Row] = {}
         opened = [item for item in world.get("incidents") or () if item.get("state", "open") == "open"]
         for item in sorted(opened, key=lambda item: (item["opened_at"], item["id"])):

@@ -10,7 +10,7 @@ heal would begin again later. So whoever knows of the alert looks again, for a m
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 LATE_SECONDS = 3.0  # so long it is waited for; data that come later are a later heal's
 PAUSE_SECONDS = 0.2
@@ -73,10 +73,12 @@ def look_again(
     recent: Sequence[Mapping[str, Any]],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    interval: Optional[float],
 ) -> Row:
     """The first look that is not behind these alerts, or the last one in time. ``clock`` is one that never goes back.
 
-    It waits until Nagios has to write next, and not at all if that is too late.
+    It waits until Nagios has to write next (``interval`` seconds after it wrote last), and not at all if that is too
+    late. Where nobody knows the interval it is not taken for Nagios' default: it looks until the time is over.
     """
     end = clock() + LATE_SECONDS
     while True:
@@ -84,7 +86,7 @@ def look_again(
         seen = look()
         if not recent or not behind(recent, seen):
             return seen
-        due = (seen["nagios"].get("status_update_interval") or 0.0) - seen["nagios"]["age_seconds"]
+        due = 0.0 if interval is None else interval - seen["nagios"]["age_seconds"]
         pause = max(PAUSE_SECONDS, PAUSE_COSTS * (clock() - begun), due)
         if clock() + pause > end:
             return seen

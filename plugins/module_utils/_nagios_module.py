@@ -40,11 +40,17 @@ def argument_spec() -> dict[str, Any]:
 MUTUALLY_EXCLUSIVE = [("password", "password_file")]
 
 
+def known_interval(params: Mapping[str, Any]) -> Optional[float]:
+    """In which Nagios writes its state (seconds): as told, or out of its configuration here; None where neither is."""
+    told: Optional[float] = params["status_update_interval"]
+    return (configured_status_update_interval() or None) if told is None else told
+
+
 def client(params: Mapping[str, Any], opener: Optional[Opener] = None) -> NagiosClient:
     """The client that these parameters describe."""
-    timeout, interval = params["timeout"], params["status_update_interval"]
+    timeout, interval = params["timeout"], known_interval(params)
     if interval is None:
-        interval = configured_status_update_interval() or DEFAULT_STATUS_UPDATE_INTERVAL
+        interval = DEFAULT_STATUS_UPDATE_INTERVAL
     # "not >" and not "<=": NaN passes every comparison the other way round
     if not 0 < timeout <= 600 or not 0 < interval <= 3600:
         raise SelfhealError("invalid_value", "timeout must be 0 to 600 s, status_update_interval 0 to 3600 s.")

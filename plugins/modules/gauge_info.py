@@ -184,7 +184,7 @@ past:
 """
 
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -220,8 +220,12 @@ def judged(
     params: dict[str, Any],
     now: Callable[[], float],
     sleep: Callable[[float], None] = time.sleep,
+    interval: Optional[float] = None,
 ) -> dict[str, Any]:
-    """The verdicts, with the past that the journal knows and what they rest on of it."""
+    """The verdicts, with the past that the journal knows and what they rest on of it.
+
+    ``interval``: in which Nagios writes its state, in seconds; None where nobody knows.
+    """
     since = times_of(params["since"])
     past = ring.past(params["journal"], params["layers"], now()) if params["journal"] else ring.Past([], {})
 
@@ -236,7 +240,7 @@ def judged(
             since={**past.healed, **since},
         )
 
-    result = look_again(seen, past.alerts, time.monotonic, sleep)
+    result = look_again(seen, past.alerts, time.monotonic, sleep, interval)
     if params["journal"]:
         result["past"] = rested_on(past, result["verdicts"])
     return result
@@ -251,7 +255,7 @@ def main() -> None:
     )
     params = module.params
     try:
-        result = judged(common.client(params), params, time.time)
+        result = judged(common.client(params), params, time.time, interval=common.known_interval(params))
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
     module.exit_json(changed=False, **result)

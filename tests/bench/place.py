@@ -138,7 +138,9 @@ class Place:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
-def make(folder: Path, inventory: Mapping[str, Any], nagios_url: str, **settings: Any) -> Place:
+def make(
+    folder: Path, inventory: Mapping[str, Any], nagios_url: str, nagios_config: Path | None = None, **settings: Any
+) -> Place:
     """A place with an initialised journal and an inventory; ``settings`` are keys of healer.json."""
     for name in ("spool", "runs", "inventory", "units", "pages"):
         (folder / name).mkdir(parents=True)
@@ -157,7 +159,10 @@ def make(folder: Path, inventory: Mapping[str, Any], nagios_url: str, **settings
         "inventory": str(folder / "inventory"), "journal": journal, "spool": str(folder / "spool"),
         "runs": str(folder / "runs"), "ansible_config": str(folder / "ansible.cfg"), "web_unit": "",
         "command_file": str(folder / "nagios.cmd"), "monitor_host": "watch",
-        "nagios": {"url": nagios_url, "user": NAGIOS_USER, "password_file": str(folder / "password")},
+        "nagios": {
+            "url": nagios_url, "user": NAGIOS_USER, "password_file": str(folder / "password"),
+            **({"config_file": str(nagios_config)} if nagios_config else {}),
+        },
         **settings,
     }))  # fmt: skip
     return Place(folder, journal, config)

@@ -259,7 +259,9 @@ class Stage:
                 inventory = self.farm.inventory(
                     folder / "journal.db", self.admin, nagios.url, folder / "password"
                 )  # fmt: skip
-                self.places[name] = place.make(folder, inventory, nagios.url, command_file=str(nagios.pipe))
+                self.places[name] = place.make(
+                    folder, inventory, nagios.url, nagios.folder / "nagios.cfg", command_file=str(nagios.pipe)
+                )  # fmt: skip
                 self._collection(name)
             yield self
 

@@ -288,6 +288,7 @@ class Healer:
         world["verdicts"] = last.verdicts if last is not None and fresh else {}
         world["fresh"] = fresh
         world["read_at"] = last.read_at if last is not None and fresh else None
+        world["writes_every"] = last.writes_every if last is not None and fresh else None
         world["unread"] = last is None
         world["serving"] = {}  # Nagios does not know whom clients reach; the run asks the balancers
 

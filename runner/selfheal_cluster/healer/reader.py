@@ -62,7 +62,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def client(nagios: Mapping[str, str]) -> NagiosClient:
+def writes_every(nagios: Mapping[str, str]) -> float | None:
+    """In which this Nagios writes its state (seconds); None where its configuration proves nothing.
+
+    Looked up each time: Nagios may have been given another one, or be reloaded only now.
+    """
+    return running_status_update_interval(nagios["config_file"]) if nagios.get("config_file") else None
+
+
+def client(nagios: Mapping[str, str], interval: float | None) -> NagiosClient:
     """The client for this Nagios; the password is read each time, so that a new one counts at once."""
     password = None
     if nagios.get("password_file"):
@@ -71,8 +79,6 @@ def client(nagios: Mapping[str, str]) -> NagiosClient:
             password = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as exc:
             raise SelfhealError("unauthorized", f"the password of Nagios cannot be read from {path}: {exc}") from exc
-    # Looked up each time as well: Nagios may have been given another one, or be reloaded only now.
-    interval = running_status_update_interval(nagios["config_file"]) if nagios.get("config_file") else None
     return NagiosClient(
         nagios["url"], nagios.get("user"), password, HTTP_SECONDS, ca_path=nagios.get("ca_file"), opener=open_url,
         status_update_interval=interval or DEFAULT_STATUS_UPDATE_INTERVAL,
@@ -99,9 +105,10 @@ def read(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     reach = reach_seconds(layers)
     with Journal(request["journal"]) as journal:
         history = store.recent_readings(journal, now - reach) if reach else []
+        interval = writes_every(request["nagios"])
         begun = time.monotonic()
         seen = look(
-            client(request["nagios"]),
+            client(request["nagios"], interval),
             layers,
             time.time,
             history=history,
@@ -110,7 +117,7 @@ def read(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         asked = time.monotonic() - begun
         if seen["nagios"]["fresh"]:  # what cannot be believed proves nothing later either
             store.add_readings(journal, seen["verdicts"], now)
-    yield {"nagios": seen["nagios"], "asked_seconds": asked, "read_at": now}
+    yield {"nagios": seen["nagios"], "asked_seconds": asked, "read_at": now, "writes_every": interval}
     for _node, verdict in sorted(seen["verdicts"].items()):
         yield slim(verdict)
 

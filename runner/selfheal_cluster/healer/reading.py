@@ -24,7 +24,8 @@ class Reading:
     """One reading of Nagios. ``problem`` says why it is none; then nothing of it may be acted on.
 
     ``written_at``: when Nagios wrote the data that were read, if it says so. ``unseen``: a sentence about a node that
-    it does not show, so that its layer is not healed while the others are.
+    it does not show, so that its layer is not healed while the others are. ``writes_every``: seconds between two times
+    that Nagios writes them, where its configuration proves it.
     """
 
     read_at: float
@@ -35,6 +36,7 @@ class Reading:
     problem: str = ""
     written_at: float | None = None
     unseen: str = ""
+    writes_every: float | None = None
 
 
 def question(config: Config, policies: Mapping[str, Any], since: Mapping[str, float]) -> dict[str, Any]:
@@ -122,6 +124,7 @@ class NagiosReader:
         found.problem = "" if found.fresh else str(nagios["message"])
         found.written_at = written_at(nagios)
         found.unseen = str(nagios.get("unseen") or "")
+        found.writes_every = head.get("writes_every")
         return found
 
     def _cost(self, ended: Ended, head: Mapping[str, Any]) -> float:

@@ -16,7 +16,7 @@ KINDS = {"memory": "resource", "http": "service", "": "connectivity", "disk": "s
 WORST = ("faulty", "suspect", "unknown", "ok")
 TIME = re.compile(r"([+-]\d+(?:\.\d+)?)s")
 # What a case may say about the world as it is, beside `seen`.
-PLAIN = ("fresh", "read_at", "units", "serving", "paused", "aborts", "taken", "past_runs")
+PLAIN = ("fresh", "read_at", "units", "serving", "paused", "aborts", "taken", "past_runs", "writes_every")
 
 
 def timed(value: Any) -> Any:

@@ -256,7 +256,9 @@ class FakeReader:
         if not seen["fresh"]:
             return Reading(self.farm.now, self.cost, {}, False, seen["reason"], seen["message"], written_at(seen))
         verdicts = self.farm.frozen if self.farm.silent else self.farm.verdicts()
-        return Reading(self.farm.now, self.cost, verdicts, True, "ok", "", written_at(seen))
+        return Reading(
+            self.farm.now, self.cost, verdicts, True, "ok", "", written_at(seen), writes_every=self.farm.interval
+        )  # fmt: skip
 
     def stop(self) -> None:
         self.running = False

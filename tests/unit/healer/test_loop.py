@@ -92,6 +92,21 @@ def test_an_alert_that_completes_a_gauge_begins_a_run_before_any_reading(tmp_pat
     assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
 
 
+def test_where_nagios_writes_rarely_the_reading_begins_the_run(tmp_path: Path) -> None:
+    """Its run would look at the world before the alert, be refused, and leave the next one to begin without a start."""
+    farm = FakeFarm(tmp_path)
+    farm.interval = 10.0
+    healer = farm.healer()
+    farm.run(healer, 6.0)
+    farm.drop("n0-0")
+    farm.run(healer, 60.0)
+    assert farm.started == farm.refused == []
+    farm.fall_ill("n0-1")
+    farm.run(healer, 60.0)
+    assert (len(farm.started), farm.refused) == (1, [])
+    assert [row["outcome"] for row in farm.rows("SELECT outcome FROM incidents")] == ["healed"]
+
+
 def test_nagios_dies_just_after_its_alert(tmp_path: Path) -> None:
     """The run began by the alert, and its plan does not believe a dead Nagios; the illness waits until it is back."""
     farm = FakeFarm(tmp_path)

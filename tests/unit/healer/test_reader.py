@@ -61,7 +61,7 @@ def test_the_password_goes_to_nagios_and_to_no_redirect(site: str) -> None:
 
 def test_a_password_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(SelfhealError, match="password of Nagios cannot be read"):
-        reader.client({"url": "http://127.0.0.1/", "user": "x", "password_file": str(tmp_path / "none")})
+        reader.client({"url": "http://127.0.0.1/", "user": "x", "password_file": str(tmp_path / "none")}, None)
 
 
 def test_a_killed_nagios_is_not_believed_for_long_and_a_healthy_one_always() -> None:
@@ -73,10 +73,11 @@ def test_a_killed_nagios_is_not_believed_for_long_and_a_healthy_one_always() -> 
                  "config_file": str(path)}  # fmt: skip
 
         def freshness() -> dict[str, Any]:
-            return reader.client(given).services().freshness
+            return reader.client(given, reader.writes_every(given)).services().freshness
 
         assert freshness()["status_update_interval"] == 10.0
         path.write_text(path.read_text().replace("status_update_interval=10", "status_update_interval=1"))
+        assert reader.writes_every(given) is None, "the file says what will be"
         ages, end = [], time.monotonic() + 13.0  # Nagios was not reloaded: it still writes every ten seconds
         while time.monotonic() < end:
             seen = freshness()
@@ -124,6 +125,7 @@ def test_the_answer_begins_with_nagios_and_has_a_line_per_node(tmp_path: Path) -
     assert reader.main(io.StringIO(json.dumps(question)), sink) == 0
     lines = [json.loads(line) for line in sink.getvalue().splitlines()]
     assert (lines[0]["nagios"]["fresh"], lines[0]["nagios"]["reason"]) == (False, "unreachable")
+    assert lines[0]["writes_every"] is None, "its configuration is not known"
     assert [(line["node"], line["verdict"]) for line in lines[1:]] == [("ei1", "unknown"), ("ei2", "unknown")]
     with Journal(path) as journal:
         assert journal.rows("SELECT 1 FROM readings") == [], "what cannot be believed is no reading"
