@@ -64,7 +64,7 @@ done
 #: is left, and the main process is made the one to choose. systemd asks whoever is left in the group of a dead unit to
 #: end: that word is not for this. Nothing is changed for good; the last line is the proof.
 OOM = r"""
-import mmap, os, signal, subprocess, sys, time
+import errno, mmap, os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 SECONDS = 20
 top, unit = sys.argv[1:]
@@ -119,8 +119,10 @@ try:
         if count > had and not alive():
             break
         time.sleep(0.005)
-except FileNotFoundError:
-    pass  # its end was quicker than the next look: the unit is gone, with its folder
+except OSError as exc:
+    # Its end was quicker than the next look: the unit is gone, with its folder, or in the middle of it.
+    if exc.errno not in (errno.ENOENT, errno.ENODEV):
+        raise
 finally:
     os.kill(eater, signal.SIGKILL)
     os.waitpid(eater, 0)
