@@ -255,7 +255,9 @@ def main() -> None:
     )
     params = module.params
     try:
-        result = judged(common.client(params), params, time.time, interval=common.known_interval(params))
+        interval = common.known_interval(params)
+        client = common.client({**params, "status_update_interval": interval})
+        result = judged(client, params, time.time, interval=interval)
     except SelfhealError as exc:
         module.fail_json(msg=exc.message, reason=exc.reason)
     module.exit_json(changed=False, **result)

@@ -284,11 +284,11 @@ class Healer:
         """Add what was read of Nagios. A reading of long ago says nothing about now."""
         last = self.last
         young = last is not None and now - last.read_at <= self._limit()
-        fresh = last is not None and young and silence(last, self._deaf) == ("", "")
-        world["verdicts"] = last.verdicts if last is not None and fresh else {}
-        world["fresh"] = fresh
-        world["read_at"] = last.read_at if last is not None and fresh else None
-        world["writes_every"] = last.writes_every if last is not None and fresh else None
+        believed = last if young and silence(last, self._deaf) == ("", "") else None
+        world["verdicts"] = believed.verdicts if believed else {}
+        world["fresh"] = believed is not None
+        world["read_at"] = believed.read_at if believed else None
+        world["writes_every"] = believed.writes_every if believed else None
         world["unread"] = last is None
         world["serving"] = {}  # Nagios does not know whom clients reach; the run asks the balancers
 

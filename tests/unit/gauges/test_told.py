@@ -76,7 +76,7 @@ class Looks:
     (Looks(60, cost=0.6), 1.0, [ILL], "ok", [0.0, 1.8]),
     (Looks(1.1), 2.0, [ILL], "critical", [0.0, 1.0, 2.0]),
     (Looks(60), 10.0, [ILL], "ok", [0.0]),
-    # Taken for Nagios' default of 10 s, one of three runs that an alert began was refused where it writes each second.
+    # Taken for Nagios' default of 10 s, 3 of 20 runs that an alert began were refused where it writes each second.
     (Looks(0.5, status_update_interval=10.0), None, [ILL], "critical", [0.0, 0.2, 0.4, 0.6]),
 ], ids=["soon", "no alert", "a dear look", "not before Nagios writes", "Nagios writes too late",
         "nobody knows when Nagios writes"])  # fmt: skip
