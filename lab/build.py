@@ -155,34 +155,41 @@ def _thaw_cgroup(cgroup: Path) -> None:
 
 def _kill_cgroup(cgroup: Path) -> None:
     """Kill every process in a cgroup and below it, and remove it."""
+    if not wait_until(lambda: _emptied(cgroup), STOP_SECONDS):
+        raise LabError(f"the cgroup {cgroup} does not go, or processes in it do not end")
+
+
+def _emptied(cgroup: Path) -> bool:
+    """Kill what is in a cgroup and remove what is empty of it; LXC's monitor may be quicker, or add to it."""
     for folder in _deepest_first(cgroup):
-
-        def empty(folder: Path = folder) -> bool:
-            procs: list[str] = []
-            with _unless_gone():
-                procs = (folder / "cgroup.procs").read_text().split() if (folder / "cgroup.procs").exists() else []
-            for pid in procs:
+        with _unless_gone():
+            for pid in (folder / "cgroup.procs").read_text().split():
                 run(["kill", "-9", pid], check=False)
-            return not procs
-
-        if not wait_until(empty, STOP_SECONDS):
-            raise LabError(f"processes in {folder} do not end")
-        wait_until(lambda folder=folder: _removed(folder), 2)  # type: ignore[misc]  # mypy cannot type a lambda's default
+        with contextlib.suppress(OSError):  # gone, or not empty yet
+            folder.rmdir()
+    return not cgroup.exists()
 
 
-def _removed(folder: Path) -> bool:
-    """Remove an empty cgroup; LXC's monitor may have been quicker."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+def _starts_no_more(lab: Lab, node: str) -> bool:
+    """Kill what a killed run left starting a node: it would bring it up beside, or after, what is done here."""
+    starters = lab.starters(node)
+    for pid in starters:
+        run(["kill", "-9", str(pid)], check=False)
+    return not starters
+
+
+def _folder_gone(folder: Path) -> bool:
+    """Remove a folder with its mounts; a mount that a killed run had begun may come after the first look."""
+    base.unmount_below(folder)
+    if not base.mounts_below(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
 
 
 def remove_machine(lab: Lab, node: str) -> None:
     """Remove all of one node, whatever state a killed run or a killed LXC left it in."""
+    if not wait_until(lambda: _starts_no_more(lab, node), STOP_SECONDS):
+        raise LabError(f"{node} is still being started by {lab.starters(node)}, which do not end")
     if (lab.lxc_path / lab.container(node)).exists() or lab.machine_dir(node).exists():
         lab._lxc("lxc-stop", node, "-k", "--nolock", "-t", "5", check=False)  # a hint only; the cgroups decide
     # The monitor first, so that it does not take the end of its machine for a reboot.
@@ -193,10 +200,8 @@ def remove_machine(lab: Lab, node: str) -> None:
                 action(cgroup)
     run(["ip", "link", "del", lab.veth(node)], check=False)  # most often gone with its machine
     folder = lab.machine_dir(node)
-    base.unmount_below(folder)
-    if base.mounts_below(folder):
-        raise LabError(f"cannot unmount what is below {folder}")
-    shutil.rmtree(folder, ignore_errors=True)
+    if not wait_until(lambda: _folder_gone(folder), STOP_SECONDS):
+        raise LabError(f"cannot remove {folder}; mounted in it: {', '.join(base.mounts_below(folder)) or 'nothing'}")
     shutil.rmtree(lab.lxc_path / lab.container(node), ignore_errors=True)
 
 
@@ -322,7 +327,7 @@ def up(lab: Lab, wanted: Mapping[str, Any]) -> dict[str, Any]:
             changed = True
             owner.put(lab, os.environ)
         changed |= host.ensure_inotify()
-        missing = sorted(set(machines) - found_nodes(lab))
+        missing = sorted(set(machines) - set(lab.nodes()))  # not found_nodes: what is left of one is no machine
         kept = farm.saved(list(machines)) if farm.asked() and part == FARM else None
         if cluster and pki.ensure(kubernetes.pki_folder(lab), cluster):
             changed = True

@@ -9,6 +9,7 @@ Standard library only, no root needed to import. On the command line:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -144,6 +145,17 @@ class Lab:
         """Process id, as the host sees it, of the node's PID 1; nothing when the node does not run."""
         text = self._lxc("lxc-info", node, "-p", "-H", check=False).stdout.strip()
         return int(text) if text.isdigit() else None
+
+    def starters(self, node: str) -> list[int]:
+        """Processes that are still starting a node: LXC gives itself another name once the node runs."""
+        wanted = [str(self.lxc_path), "-n", self.container(node)]
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                words = path.read_text(errors="replace").split("\0")
+                if words[:2] == ["lxc-start", "-P"] and words[2:5] == wanted:
+                    found.append(int(path.parent.name))
+        return found
 
     def _freezers(self, node: str) -> Iterator[tuple[Path, str, str]]:
         """Switches that stop a node, each with its words for on and off (cgroup v1 and v2)."""

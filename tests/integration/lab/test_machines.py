@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +155,46 @@ def test_a_run_killed_on_the_way_is_made_good(small_lab: SmallLab, sign: str) ->
     assert all(boot_id(small_lab, node) for node in NODES)
     payloads = {cgroup.name for cgroup in small_lab.lab.cgroups() if "lxc.payload." in cgroup.name}
     assert len(payloads) == len(NODES), payloads
+
+
+def test_what_a_killed_run_still_starts_is_ended_first(small_lab: SmallLab, tmp_path: Path) -> None:
+    """Its lxc-start lives on, and would bring a machine up after what is left of it has been removed."""
+    small_lab.down()
+    config, where = tmp_path / "config", small_lab.lab
+    os.mkfifo(config)  # it waits for this, and has made no cgroup yet
+    words = ["-P", str(where.lxc_path), "-n", where.container("one"), "-d", "-f", str(config)]
+    where.machine_dir("one").mkdir(parents=True)
+    where.lxc_path.mkdir()
+    with subprocess.Popen(["lxc-start", *words]) as starter:
+        try:
+            assert wait_until(lambda: where.starters("one") == [starter.pid], 5)
+            assert small_lab.up()["removed"] == ["one"]
+            assert starter.poll() == -signal.SIGKILL
+        finally:
+            starter.kill()
+    assert all(boot_id(small_lab, node) for node in NODES)
+
+
+def test_a_machine_is_made_though_its_cgroup_went_late(small_lab: SmallLab) -> None:
+    """What is left of a machine is no machine: `up` once said that all was well, and there was none."""
+    small_lab.up()
+    before = next(cgroup for cgroup in small_lab.lab.cgroups("one") if ".payload." in cgroup.name)
+    small_lab.down()
+    until = time.monotonic() + 5
+
+    def keep() -> None:
+        while time.monotonic() < until:
+            (before / "child").mkdir(parents=True, exist_ok=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        kept = pool.submit(keep)
+        assert wait_until((before / "child").exists, 2)
+        assert "one" in small_lab.up()["made"]
+        kept.result()
+    assert all(boot_id(small_lab, node) for node in NODES)
+    small_lab.down()
+    assert not list(small_lab.lab.cgroups())
+    small_lab.up()
 
 
 def test_the_lab_of_a_dead_run_is_removed_first(small_lab: SmallLab) -> None:
