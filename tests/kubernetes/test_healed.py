@@ -103,6 +103,12 @@ def play(lab: Lab, **changes: Any) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def spaces(lab: Lab) -> set[str]:
+    """The cluster's namespaces; none where there is no cluster."""
+    found = Kubectl(lab).get("namespaces")["items"] if lab.nodes(names.PART) else []
+    return {item["metadata"]["name"] for item in found}
+
+
 @pytest.fixture(scope="module")
 def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
     """Farm, healer and cluster; what these tests have made is removed after them."""
@@ -110,6 +116,7 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
     farm_made, cluster_made = owner.to_make(lab), not lab.nodes(names.PART)
     log = tmp_path_factory.mktemp("joined") / "join.log"
     env = {**os.environ, **owner.environment(keep=not (farm_made and cluster_made))}
+    before = spaces(lab)
     try:
         with log.open("w") as sink:
             done = subprocess.run(
@@ -126,6 +133,8 @@ def joined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
                 subprocess.run(
                     [str(ROOT / "lab/down"), part], cwd=ROOT, check=False, stdin=subprocess.DEVNULL, timeout=300
                 )
+        for space in spaces(lab) - before:  # its ports on the nodes are wanted by the tests that follow
+            Kubectl(lab).run("delete", "namespace", space, check=False, timeout=120)
 
 
 @pytest.fixture
