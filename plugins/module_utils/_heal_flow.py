@@ -141,6 +141,7 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
     state["restart_kind"] = str(rung.get("kind") or "service")
     state["give_back"] = bool(rung.get("give_back"))
     state["pods"], state["revision"] = rung.get("pods") or [], int(rung.get("revision") or 0)
+    state["judged"] = int(rung.get("judged") or 0)
     state["relief"], state["partitions"] = rung.get("relief") or [], rung.get("partitions") or []
     # A dead keepalived is started besides, or alone; then the service is left running.
     state["restart_service"] = "" if rung.get("service") == KEEPALIVED else state["service"]

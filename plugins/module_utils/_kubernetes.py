@@ -47,11 +47,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 class KubernetesError(SelfhealError):
-    """No usable answer came; ``reason`` is one word, ``status`` the HTTP status or 0."""
+    """No usable answer came; ``reason`` is one word, ``status`` the HTTP status or 0.
 
-    def __init__(self, reason: str, message: str, status: int = 0) -> None:
+    ``lost``: a change was sent, and nobody knows whether it was made.
+    """
+
+    def __init__(self, reason: str, message: str, status: int = 0, lost: bool = False) -> None:
         super().__init__(reason, message)
         self.status = status
+        self.lost = lost
 
 
 def said_by_server(body: str, status: int, what: str) -> KubernetesError:
@@ -125,10 +129,14 @@ class Api:
             text, status = answer.data.decode("utf-8", "replace"), int(answer.status)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
             raise KubernetesError(
-                "api_unreachable", f"{self.server} gives no answer to {what} within {self.timeout:g} s: {brief(exc)}."
+                "api_unreachable",
+                f"{self.server} gives no answer to {what} within {self.timeout:g} s: {brief(exc)}.",
+                lost=method != "GET",
             ) from exc
         if not 200 <= status < 300:
-            raise said_by_server(text, status, what)
+            error = said_by_server(text, status, what)
+            error.lost = method != "GET" and status >= 500  # what failed may be the server behind, after the change
+            raise error
         if raw:
             return text
         try:

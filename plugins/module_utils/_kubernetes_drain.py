@@ -18,7 +18,16 @@ from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
 from ._kubernetes_node import CORDONED, evictions_left, node
-from ._kubernetes_workload import AVAILABLE, REVISION, name_of, owned_by, stamp
+from ._kubernetes_workload import (
+    AVAILABLE,
+    COMPLETE,
+    REVISION,
+    available_mark,
+    marked_available,
+    name_of,
+    owned_by,
+    roll_out,
+)
 
 _PAUSE = 0.5
 _AGAIN_SECONDS = 1.0
@@ -171,7 +180,7 @@ def hold_workload(api: Api, given: Mapping[str, Any], clock: Callable[[], float]
         return note_changes(item, {HOLD: text, EPOCH: str(given["epoch"])})
 
     item = change(api, path, make, check_mode)
-    if given["phase"] == "readmit" and not held and not check_mode:
+    if given["phase"] == "readmit" and not held and not check_mode and roll_out(item)[0] == COMPLETE:
         mark_available(api, given["namespace"], item, clock())
     return held or had
 
@@ -186,9 +195,9 @@ def mark_available(api: Api, namespace: str, deployment: Mapping[str, Any], now:
     number = notes_of(deployment).get(REVISION, "")
     uid = str((deployment.get("metadata") or {}).get("uid", ""))
     for item in owned_by(api.items(path, labelSelector=selector), [uid]):
-        if notes_of(item).get(REVISION) != number or AVAILABLE in notes_of(item):
+        if notes_of(item).get(REVISION) != number or marked_available(item):
             continue
-        body = {"metadata": {"annotations": {AVAILABLE: stamp(now)}}}
+        body = {"metadata": {"annotations": {AVAILABLE: available_mark(item, now)}}}
         try:
             api.patch(f"{path}/{quote(name_of(item), safe='')}", body)
         except KubernetesError as exc:

@@ -5,22 +5,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from ._errors import SelfhealError
-from ._kubernetes import Api, selector_text
-from ._kubernetes_change import change
+from ._kubernetes import Api, KubernetesError, selector_text
+from ._kubernetes_change import Result, change, patiently
 from ._kubernetes_drain import evict, mark_available
 from ._kubernetes_hold import EPOCH, note_changes, notes_of, refuse
-from ._kubernetes_workload import COMPLETE, Object, owned_by, revision, revision_of, roll_out, rollback_to, stamp
+from ._kubernetes_workload import (
+    COMPLETE,
+    Object,
+    conditions,
+    owned_by,
+    revision,
+    revision_of,
+    roll_out,
+    rollback_to,
+    stamp,
+)
 
 #: What ``kubectl rollout restart`` sets as well (kubectl, pkg/polymorphichelpers/objectrestarter.go).
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 HASH = "pod-template-hash"
 #: Ours, on the Deployment: the incident and the epoch of the last act, so that nothing is given twice.
 ACTED = "selfheal.cluster/acted"
+#: How long an API server that gives no answer is asked again; what a lost answer did is read from the object itself.
+PATIENCE_SECONDS = 20.0
 
 
 def chosen(deployment: Object, replica_sets: Iterable[Object], wanted: int, now: float) -> tuple[int, Object]:
@@ -77,6 +90,24 @@ def may_restart(deployment: Object) -> None:
         )
 
 
+def may_act(deployment: Object, act: str, judged: int) -> None:
+    """Raise where a person works on it, or has rolled out something that nobody judged (invariants 2 and 6).
+
+    ``judged``: the revision that the decision was about; 0 asks for none.
+    """
+    meta, spec, status = (deployment.get(part) or {} for part in ("metadata", "spec", "status"))
+    name, seen = meta.get("name"), revision_of(deployment)
+    if spec.get("paused"):
+        raise SelfhealError("human_hold", f"The roll-out of {name} is paused: somebody works on it.")
+    if judged and spec.get("replicas") == 0:
+        raise SelfhealError("human_hold", f"{name} is scaled to no pod at all: somebody wants it so.")
+    if judged and seen != judged:
+        raise SelfhealError("conflict", f"{name} is at revision {seen}; {act} was decided on for revision {judged}.")
+    if judged and int(meta.get("generation") or 0) > int(status.get("observedGeneration") or 0):
+        # The number of the revision is its controller's, and may be of the specification before.
+        raise SelfhealError("conflict", f"{name} was changed just now, and its controller has not seen that yet.")
+
+
 def acted_already(deployment: Object, act: str, incident: str, since_epoch: int) -> bool:
     """Whether this very act was given for this incident under this epoch or a younger one."""
     words = notes_of(deployment).get(ACTED, "").split()
@@ -88,11 +119,25 @@ def acted_already(deployment: Object, act: str, incident: str, since_epoch: int)
 class Rollout:
     """One act on one Deployment; ``given`` are the arguments of the module ``kubernetes_rollout``."""
 
-    def __init__(self, api: Api, given: Mapping[str, Any], now: float, check_mode: bool) -> None:
+    def __init__(
+        self,
+        api: Api,
+        given: Mapping[str, Any],
+        now: float,
+        check_mode: bool,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.api = api
         self.given = given
         self.now = now
         self.check_mode = check_mode
+        self.clock = clock
+        self.sleep = sleep
+        self.end = clock() + PATIENCE_SECONDS
+        #: True also when ``run`` raises: a change was sent whose answer was lost; and the pods that were told to go.
+        self.touched = False
+        self.evicted: list[str] = []
         self.apps = f"/apis/apps/v1/namespaces/{quote(given['namespace'], safe='')}"
         self.path = f"{self.apps}/deployments/{quote(given['name'], safe='')}"
 
@@ -106,14 +151,27 @@ class Rollout:
         def make(before: dict[str, Any]) -> list[dict[str, Any]]:
             """What to change of it; judged anew when its status has changed meanwhile, but not its specification."""
             nonlocal generation
+            changes = self._changes(before, result)  # none where an answer was lost, and the change was made
             now = (before.get("metadata") or {}).get("generation")
-            if generation not in (None, now):
+            if changes and generation not in (None, now):
                 raise SelfhealError("conflict", f"Deployment {self.given['name']} was changed by somebody meanwhile.")
             generation = now
-            return self._changes(before, result)
+            return changes
 
-        before = change(self.api, self.path, make, self.check_mode, dry_run=True)
+        before = self._patiently(lambda: change(self.api, self.path, make, self.check_mode, dry_run=True))
         return {**result, **self._evict(before)} if self.given["act"] == "evict" else result
+
+    def _patiently(self, act: Callable[[], Result]) -> Result:
+        """Do it, and again while there is time: each change names what it was judged by, and is not made twice."""
+
+        def tried() -> Result:
+            try:
+                return act()
+            except KubernetesError as exc:
+                self.touched |= exc.lost
+                raise
+
+        return patiently(tried, self.end - self.clock(), self.clock, self.sleep)
 
     def _changes(self, before: dict[str, Any], result: dict[str, Any]) -> list[dict[str, Any]]:
         given, act = self.given, str(self.given["act"])
@@ -121,7 +179,9 @@ class Rollout:
             refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], self.now)
         result["revision"] = number = revision_of(before)
         if acted_already(before, act, given["incident"], given["since_epoch"] or given["epoch"]):
+            self.touched = False  # and what was sent is known
             return []
+        may_act(before, act, int(given["judged_revision"]))
         if act == "evict":
             return self._marks(before, act) if self._own(before) else []
         if act == "restart":
@@ -155,12 +215,12 @@ class Rollout:
         return self.api.items(f"{self.apps}/replicasets", labelSelector=selector)
 
     def _own(self, before: Object) -> dict[str, str]:
-        """Those of the named pods that are this Deployment's, with their identity."""
+        """Those of the named pods that are this Deployment's and have not recovered, with their identity."""
         selector = selector_text((before.get("spec") or {}).get("selector"))
         own = owned_by(self._sets(before), [str((before.get("metadata") or {}).get("uid", ""))])
         path = f"/api/v1/namespaces/{quote(str(self.given['namespace']), safe='')}/pods"
         pods = owned_by(self.api.items(path, labelSelector=selector), [str(it["metadata"]["uid"]) for it in own])
-        known = {str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods}
+        known = {str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods if not _serves(it)}
         return {name: known[name] for name in self.given["pods"] if name in known}
 
     def _evict(self, before: Object) -> dict[str, Any]:
@@ -168,12 +228,23 @@ class Rollout:
         if acted_already(before, "evict", self.given["incident"], self.given["since_epoch"] or self.given["epoch"]):
             return {}
         wanted = self._own(before)
-        told: list[str] = []
-        for name, uid in wanted.items() if not self.check_mode else []:
-            why = evict(self.api, str(self.given["namespace"]), name, uid)
+        if self.check_mode:
+            return {"changed": bool(wanted), "evicted": list(wanted)}
+        for name, uid in wanted.items():
+
+            def go(name: str = name, uid: str = uid) -> str:
+                return evict(self.api, str(self.given["namespace"]), name, uid)
+
+            why = self._patiently(go)
             if why:
-                if told:
+                if self.evicted:
                     break  # what is done is done; the others are the next look's
                 raise SelfhealError("budget", f"pod {name} was not let go: {why}")
-            told.append(name)
-        return {"changed": bool(wanted), "evicted": list(wanted) if self.check_mode else told}
+            self.evicted.append(name)
+        return {"changed": bool(wanted), "evicted": self.evicted}
+
+
+def _serves(item: Object) -> bool:
+    """Whether a pod gets requests now, and is not on its way out."""
+    ready = (conditions(item).get("Ready") or {}).get("status") == "True"
+    return ready and not (item.get("metadata") or {}).get("deletionTimestamp")

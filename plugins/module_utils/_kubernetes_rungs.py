@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ._kubernetes_workload import COMPLETE, FAILED, PAUSED
+from ._kubernetes_workload import COMPLETE, FAILED, NOT_OBSERVED, PAUSED
 
 View = Mapping[str, Any]
 EVICT, RESTART, UNDO, NONE = "evict", "rollout", "undo", "none"
@@ -22,6 +22,8 @@ CONFIGURATION = (
     "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 )  # fmt: skip
+#: Of these: what a revision that once came up had before, from the same place under the same name.
+PULL = ("ImagePullBackOff", "ErrImagePull")
 ENDED = ("Failed", "Succeeded")
 #: A pod that is told to go and is still there after its time and this: its node does not answer, or a finalizer waits.
 STUCK_SECONDS = 60.0
@@ -43,6 +45,12 @@ def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
         return _none(f"pod {pod['name']} finds no node: {pod['trouble_message']}; more room, or smaller requests, help")
     if roll["state"] == FAILED or (not roll["settled"] and bad):
         return _undo(back, failed, f"the roll-out of revision {roll['revision']} {_how(roll, bad)}")
+    if any(it["trouble"] in PULL for it in bad):
+        pod = next(it for it in bad if it["trouble"] in PULL)
+        return _none(
+            f"pod {pod['name']} cannot pull an image that revision {roll['revision']} ran with before: "
+            f"{pod['trouble_message']}; the registry, or the right to it, helps, and no other revision does"
+        )
     if any(it["trouble"] in CONFIGURATION for it in bad):
         pod = next(it for it in bad if it["trouble"] in CONFIGURATION)
         return _undo(back, failed, f"pod {pod['name']} cannot start: {pod['trouble']}: {pod['trouble_message']}")
@@ -103,6 +111,8 @@ def under_way(view: View) -> str:
     One whose pods say why they do not start is not waited for: its deadline only makes the outage longer.
     """
     roll = view["rollout"]
+    if roll["reason"] == NOT_OBSERVED:  # all else that is told is of the specification before
+        return f"revision {roll['revision']} was changed just now: {roll['message']}"
     if roll["state"] in (COMPLETE, FAILED, PAUSED) or roll["settled"]:
         return ""
     if in_trouble(view):

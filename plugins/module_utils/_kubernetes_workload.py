@@ -16,7 +16,9 @@ from ._kubernetes_hold import told_notes
 
 Object = Mapping[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
-#: Put by us on a ReplicaSet once its roll-out was seen available; Kubernetes itself does not remember that.
+#: Put by us on a ReplicaSet once its roll-out was seen available; Kubernetes itself does not remember that. It begins
+#: with the ReplicaSet's uid: `kubectl rollout undo` copies annotations to the Deployment, whose controller copies them
+#: to every ReplicaSet that it makes from then on, bad ones too.
 AVAILABLE = "selfheal.cluster/available"
 #: The container does not run and will not by itself, or only to end again.
 STUCK = (
@@ -24,6 +26,7 @@ STUCK = (
     "CreateContainerConfigError", "CreateContainerError", "RunContainerError", "ImageInspectError",
 )  # fmt: skip
 COMPLETE, PROGRESSING, FAILED, PAUSED = "complete", "progressing", "failed", "paused"
+NOT_OBSERVED = "NotObserved"
 
 
 def seconds(text: Optional[str]) -> Optional[float]:
@@ -152,7 +155,6 @@ def trouble(seen: Mapping[str, Any]) -> tuple[str, str]:
 def revision(item: Object, current: bool, now: float) -> dict[str, Any]:
     """One ReplicaSet of the Deployment."""
     meta, status = item.get("metadata") or {}, item.get("status") or {}
-    notes = meta.get("annotations") or {}
     template = ((item.get("spec") or {}).get("template") or {}).get("spec") or {}
     return {
         "revision": revision_of(item),
@@ -164,8 +166,19 @@ def revision(item: Object, current: bool, now: float) -> dict[str, Any]:
         "available": int(status.get("availableReplicas") or 0),
         "images": [str(it.get("image", "")) for it in template.get("containers") or []],
         "age_seconds": age(meta.get("creationTimestamp"), now),
-        "was_available": int(status.get("availableReplicas") or 0) > 0 or AVAILABLE in notes,
+        "was_available": int(status.get("availableReplicas") or 0) > 0 or marked_available(item),
     }
+
+
+def available_mark(replica_set: Object, now: float) -> str:
+    """The text of the mark, for this ReplicaSet alone."""
+    return f"{(replica_set.get('metadata') or {}).get('uid', '')} {stamp(now)}"
+
+
+def marked_available(replica_set: Object) -> bool:
+    """Whether this very ReplicaSet bears the mark."""
+    meta = replica_set.get("metadata") or {}
+    return str((meta.get("annotations") or {}).get(AVAILABLE, "")).split()[:1] == [str(meta.get("uid", ""))]
 
 
 def roll_out(deployment: Object) -> tuple[str, str, str]:
@@ -177,7 +190,7 @@ def roll_out(deployment: Object) -> tuple[str, str, str]:
     updated, available = int(status.get("updatedReplicas") or 0), int(status.get("availableReplicas") or 0)
     total = int(status.get("replicas") or 0)
     if int(meta.get("generation") or 0) > int(status.get("observedGeneration") or 0):
-        return PROGRESSING, "NotObserved", "the controller has not seen this specification yet"
+        return PROGRESSING, NOT_OBSERVED, "the controller has not seen this specification yet"
     if told.get("reason") == "ProgressDeadlineExceeded":
         return FAILED, "ProgressDeadlineExceeded", str(told.get("message") or "")
     if spec.get("paused"):
@@ -350,6 +363,8 @@ def describe(
             "reason": reason,
             "message": message,
             "revision": revision_of(deployment),
+            # Beside the state: one that has failed stays so when somebody pauses it to have a look.
+            "paused": bool(spec.get("paused")),
             "deadline_seconds": int(spec.get("progressDeadlineSeconds") or 600),
             # Once a roll-out was complete, its condition says so until the next one; that pods are not available
             # meanwhile is then no matter of the roll-out any more.

@@ -75,8 +75,11 @@ def workload(case: Case) -> Dict[str, Any]:
         return _empty_shape(1)
     _held(case, seen, "Deployment %s" % seen["name"], lapses=True)
     case.serves = seen["available"] > 0
-    if seen["rollout"]["state"] == "paused":
+    roll = seen["rollout"]
+    if roll.get("paused", roll["state"] == "paused"):  # a decision of an older version tells no more than the state
         case.refuse("human_hold", "the roll-out of %s is paused: somebody works on it" % seen["name"])
+    if seen["desired"] == 0:
+        case.refuse("human_hold", "%s is scaled to no pod at all: somebody wants it so" % seen["name"])
     waits = rungs.under_way(seen)
     if waits and not case.out:
         case.refuse("rollout_running", waits)
@@ -122,6 +125,7 @@ def remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
         _budgets(case, seen, chosen["pods"])
     return PHASES, {
         "kind": chosen["kind"], "service": seen["name"], "pods": chosen["pods"], "revision": chosen["revision"],
+        "judged": seen["rollout"]["revision"],
     }  # fmt: skip
 
 

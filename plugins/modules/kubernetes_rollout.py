@@ -43,8 +43,17 @@ options:
     description: For O(act=undo), the revision; 0 takes the last one before the current that was seen available.
     type: int
     default: 0
+  judged_revision:
+    description:
+      - The revision that this act was decided on. Where the Deployment is at another one by now, has been changed in
+        this very moment, or is scaled to no pod at all, it is refused.
+      - 0 asks for none of it. A roll-out that is paused is somebody's in any case, and refused.
+    type: int
+    default: 0
   pods:
-    description: For O(act=evict), names of pods of this Deployment. One that is gone already is no error.
+    description:
+      - For O(act=evict), names of pods of this Deployment. One that is gone already is no error, and one that serves by
+        now is left alone.
     type: list
     elements: str
     default: []
@@ -89,7 +98,7 @@ EXAMPLES = r"""
 RETURN = r"""
 evicted:
   description: The pods that were told to go.
-  returned: success
+  returned: always
   type: list
   elements: str
 restarted:
@@ -101,8 +110,12 @@ revision:
   returned: success
   type: int
   sample: 2
+touched:
+  description: Whether a change was sent whose answer was lost, so that nobody knows whether it was made.
+  returned: failure
+  type: bool
 reason:
-  description: Why nothing was done, as one word.
+  description: Why nothing was done, or not everything, as one word.
   returned: failure
   type: str
   sample: no_revision
@@ -132,6 +145,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "act": {"type": "str", "choices": ["restart", "undo", "evict", "proven"], "required": True},
             "to_revision": {"type": "int", "default": 0},
+            "judged_revision": {"type": "int", "default": 0},
             "pods": {"type": "list", "elements": "str", "default": []},
             "incident": {"type": "str", "default": ""},
             "epoch": {"type": "int", "default": 0},
@@ -141,11 +155,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    rollout = None
     try:
-        api = Api(given["kubeconfig"], given["context"], given["timeout"])
-        result = Rollout(api, given, time.time(), module.check_mode).run()
+        rollout = Rollout(
+            Api(given["kubeconfig"], given["context"], given["timeout"]), given, time.time(), module.check_mode
+        )
+        result = rollout.run()
     except SelfhealError as exc:
-        module.fail_json(msg=exc.message, reason=exc.reason)
+        told = {"touched": rollout.touched, "evicted": rollout.evicted} if rollout else {}
+        module.fail_json(msg=exc.message, reason=exc.reason, **told)
     module.exit_json(at=time.time(), **result)
 
 

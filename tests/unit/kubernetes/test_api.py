@@ -133,7 +133,7 @@ def test_what_cannot_be_read_of_a_cluster_is_said_at_its_place(fake: FakeApi) ->
 
 def given(act: str, **more: Any) -> dict[str, Any]:
     return {"namespace": "ei", "name": "ei-deployment", "act": act, "to_revision": 0, "pods": [], "incident": "i1",
-            "epoch": 7, "since_epoch": 0, **more}  # fmt: skip
+            "epoch": 7, "since_epoch": 0, "judged_revision": 0, **more}  # fmt: skip
 
 
 def test_a_revision_is_put_back_in_one_change_that_names_the_version_and_the_epoch(fake: FakeApi) -> None:
@@ -174,16 +174,96 @@ def test_a_conflict_is_a_refusal_and_check_mode_asks_the_server_without_a_change
 
 
 def test_only_pods_of_this_deployment_are_evicted_and_a_budget_that_refuses_is_a_refusal(fake: FakeApi) -> None:
-    workload_answers(fake, deployment(2), [replica_set(1, 1)], [pod("a"), pod("b"), pod("foreign", 9)])
+    ill = [pod(name, conditions=[]) for name in ("a", "b")]
+    workload_answers(fake, deployment(2), [replica_set(1, 1)], [*ill, pod("well"), pod("foreign", 9)])
     fake.answers["PATCH", DEPLOYMENT] = (200, {})
     fake.answers["POST", f"{PODS}/a/eviction"] = (201, {})
-    done = Rollout(api(fake), given("evict", pods=["a", "foreign", "gone"]), NOW, False).run()
+    done = Rollout(api(fake), given("evict", pods=["a", "well", "foreign", "gone"]), NOW, False).run()
     assert done["evicted"] == ["a"]
     assert fake.asked[-1][2]["deleteOptions"]["preconditions"] == {"uid": "pod-a"}
     fake.answers["POST", f"{PODS}/b/eviction"] = (429, {"message": "Cannot evict pod: budget"})
     with pytest.raises(SelfhealError) as refused:
         Rollout(api(fake), given("evict", pods=["b"]), NOW, False).run()
     assert (refused.value.reason, "budget" in refused.value.message) == ("budget", True)
+
+
+@pytest.mark.parametrize(
+    ("item", "reason", "why"),
+    [
+        (deployment(2, 1, 3, [FAILED]), "conflict", "somebody has rolled out a mend since the decision"),
+        (deployment(2, 1, 2, [FAILED], paused=True), "human_hold", "somebody has paused it to have a look"),
+        (deployment(0, 0, 2), "human_hold", "somebody has scaled it to nothing"),
+        ({**deployment(2, 1, 2, [FAILED]), "status": {"observedGeneration": 2}}, "conflict", "changed just now"),
+    ],
+)
+@pytest.mark.parametrize("act", ["undo", "restart", "evict"])
+def test_nothing_is_done_to_what_nobody_has_judged(fake: FakeApi, item: Any, reason: str, why: str, act: str) -> None:
+    workload_answers(fake, item, [replica_set(1, 1), replica_set(2)], [pod("a", conditions=[])])
+    with pytest.raises(SelfhealError) as refused:
+        Rollout(api(fake), given(act, judged_revision=2, to_revision=1, pods=["a"]), NOW, False).run()
+    assert refused.value.reason == reason, why
+    assert {it[0] for it in fake.asked} == {"GET"}, why
+
+
+class LostApi:
+    """An API server that makes a change, and whose answer to it is lost; ``made``: whether it was made."""
+
+    def __init__(self, made: bool, away: int) -> None:
+        self.item, self.made, self.away, self.sent = deployment(2), made, away, 0
+
+    def get(self, _path: str) -> dict[str, Any]:
+        if self.sent and self.away:
+            self.away -= 1
+            raise KubernetesError("api_unreachable", "no answer")
+        return self.item
+
+    def request(self, _method: str, _path: str, body: Any, *_words: Any, **_query: Any) -> None:
+        self.sent += 1
+        if self.sent == 1:
+            if self.made:
+                self.item["metadata"]["annotations"][ACTED] = next(
+                    it["value"] for it in body if it["path"].endswith("acted")
+                )
+                self.item["metadata"]["generation"] += 1
+            raise KubernetesError("api_unreachable", "no answer", lost=True)
+
+
+@pytest.mark.parametrize(
+    ("made", "away", "sent", "touched", "why"),
+    [
+        (True, 0, 1, False, "the object itself says that it was done"),
+        (True, 3, 1, False, "and is asked again until it does"),
+        (False, 0, 2, True, "it was not made, and is made now"),
+        (True, 99, 1, True, "nobody knows: a person is called, and nothing is undone"),
+    ],
+)
+def test_a_change_whose_answer_was_lost(made: bool, away: int, sent: int, touched: bool, why: str) -> None:
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    lost: Any = LostApi(made, away)
+    act = Rollout(lost, given("restart", judged_revision=1), NOW, False, lambda: now[0], sleep)
+    if away == 99:
+        with pytest.raises(KubernetesError):
+            act.run()
+    else:
+        assert act.run()["restarted"], why
+    assert (lost.sent, act.touched) == (sent, touched), why
+    assert now[0] <= 20
+
+
+def test_pods_that_were_told_to_go_are_told_of_also_when_the_next_answer_is_lost(fake: FakeApi) -> None:
+    ill = [pod(name, conditions=[]) for name in ("a", "b")]
+    workload_answers(fake, deployment(2), [replica_set(1, 1)], ill)
+    fake.answers["PATCH", DEPLOYMENT] = (200, {})
+    fake.answers["POST", f"{PODS}/a/eviction"] = (201, {})
+    fake.answers["POST", f"{PODS}/b/eviction"] = (503, {"message": "etcd leader changed"})
+    act = Rollout(api(fake), given("evict", pods=["a", "b"]), NOW, False)
+    with pytest.raises(KubernetesError):
+        act.run()
+    assert (act.evicted, act.touched) == (["a"], True)
 
 
 THEIRS = '{"incident": "i2", "epoch": 1, "phase": "x", "expires": 9000000000}'
@@ -262,7 +342,10 @@ def test_a_deployment_is_held_and_let_go(fake: FakeApi) -> None:
     fake.answers["GET", f"{APPS}/replicasets"] = listed(replica_set(1, 1), replica_set(2, owner="another"))
     fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
     hold_workload(api(fake), {**words, "state": "free", "phase": "readmit"}, lambda: NOW, False)
-    assert fake.asked[-1][2] == {"metadata": {"annotations": {"selfheal.cluster/available": at(0)}}}
+    assert fake.asked[-1][2] == {"metadata": {"annotations": {AVAILABLE: f"rs-1 {at(0)}"}}}
+    fake.answers["GET", DEPLOYMENT] = (200, deployment(2, 1))
+    hold_workload(api(fake), {**words, "state": "free", "phase": "readmit"}, lambda: NOW, False)
+    assert "replicasets" not in fake.asked[-1][1], "a roll-out that is not complete is not proven"
 
 
 class TornApi:
@@ -321,8 +404,10 @@ def test_a_revision_is_proven_only_when_its_roll_out_is_complete(fake: FakeApi) 
     workload_answers(fake, deployment(2), [replica_set(1, 2)], [])
     fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
     assert Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
-    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: at(9)})], [])
+    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: f"rs-1 {at(9)}"})], [])
     assert not Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
+    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: f"rs-0 {at(9)}"})], [])
+    assert Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"], "a mark that was copied is none"
     workload_answers(fake, deployment(2, 1), [replica_set(1, 2)], [])
     with pytest.raises(SelfhealError, match="not proven"):
         Rollout(api(fake), given("proven", epoch=0), NOW, False).run()

@@ -25,6 +25,7 @@ from tests.unit.kubernetes.objects import (
 SETTLED = condition("Progressing", "True", "NewReplicaSetAvailable")
 FAILED = condition("Progressing", "False", "ProgressDeadlineExceeded", "it has timed out progressing.")
 PULL = container("waiting", "ImagePullBackOff", "Back-off pulling image ei:3")
+NO_CONFIG = container("waiting", "CreateContainerConfigError", 'secret "x" not found')
 LOOP = container("waiting", "CrashLoopBackOff", "back-off 5m0s", 7, ended(20))
 OLD, NEW = replica_set(1, 2), replica_set(2)
 
@@ -43,7 +44,8 @@ def view(told: Any, pods: Any, sets: Any = (OLD, NEW), scaler: Any = (), **statu
         (view(None, [pod("n", 2, containers=[LOOP])], updatedReplicas=1), (), "undo", "does not come up: pod n"),
         (view(FAILED, [pod("n", 2)]), ("undo",), "none", "putting a revision back did not help"),
         (view(FAILED, [pod("n", 2)], sets=[NEW]), (), "none", "no revision before is known to have been available"),
-        (view(SETTLED, [pod("n", 2, containers=[PULL])]), (), "undo", "pod n cannot start"),
+        (view(SETTLED, [pod("n", 2, containers=[PULL])]), (), "none", "cannot pull an image that revision 2 ran with"),
+        (view(SETTLED, [pod("n", 2, containers=[NO_CONFIG])]), (), "undo", "pod n cannot start"),
         (view(SETTLED, [pod("n", 2, containers=[LOOP]), pod("m", 2)]), (), "evict", "CrashLoopBackOff"),
         (view(SETTLED, [pod("n", 2, containers=[LOOP])]), ("evict",), "rollout", "did not help"),
         (view(SETTLED, [pod("n", 2, containers=[LOOP])]), ("evict", "rollout"), "undo", "new pods did not help"),
@@ -81,6 +83,8 @@ def test_at_its_maximum_no_pod_is_ill() -> None:
         (view(None, [pod("n", 2, containers=[LOOP])], updatedReplicas=1), ""),
         (view(SETTLED, [pod("n", 2)]), ""),
         (view(FAILED, [pod("n", 2)]), ""),
+        (view(SETTLED, [pod("n", 2, containers=[PULL])], observedGeneration=2), "revision 2 was changed just now"),
+        (view(FAILED, [pod("n", 2)], observedGeneration=2), "revision 2 was changed just now"),
     ],
 )
 def test_a_roll_out_that_may_still_come_up_is_waited_for(seen: dict[str, Any], words: str) -> None:

@@ -43,6 +43,7 @@ def changed(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
         (changed({"replicas": 4}), "progressing", "OldPods"),
         (changed({"availableReplicas": 2}), "progressing", "NotAvailable"),
         (changed({"availableReplicas": 2}, conditions=[FAILED]), "failed", "ProgressDeadlineExceeded"),
+        # It stays failed (its controller leaves the condition); that it is paused is told beside it.
         (changed({}, conditions=[FAILED], paused=True), "failed", "ProgressDeadlineExceeded"),
         (changed({}, paused=True), "paused", "Paused"),
         (deployment(0), "complete", ""),
@@ -76,7 +77,7 @@ def test_the_whole_of_a_bad_roll_out() -> None:
     seen = workload.describe(
         deployment(2, 1, revision=3, conditions=[FAILED]),
         [
-            replica_set(1, **{workload.AVAILABLE: at(500)}),
+            replica_set(1, **{workload.AVAILABLE: f"rs-1 {at(500)}"}),
             replica_set(2, available=1),
             replica_set(3, image="ei:bad"),
             replica_set(9, available=5, owner="another"),

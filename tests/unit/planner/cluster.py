@@ -82,7 +82,11 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"workload": {"error": "forbidden", "reason": "not_authorized"}}, "api_unreachable", "forbidden"),
     ({"workload": {"error": "not found", "reason": "not_found"}}, "no_workload", "not found"),
     ({"workload": {**GOOD, "hold": FOREIGN}}, "human_hold", "unknown"),
-    ({"workload": {**GOOD, "rollout": {**GOOD["rollout"], "state": "paused"}}}, "human_hold", "is paused"),
+    ({"workload": {**GOOD, "rollout": {"state": "paused", "settled": True, "reason": "", "revision": 2}}},
+     "human_hold", "is paused"),  # as an older version has told it
+    ({"workload": {**GOOD, "rollout": {**GOOD["rollout"], "paused": True, "state": "failed"}}}, "human_hold",
+     "is paused"),
+    ({"workload": {**GOOD, "desired": 0}}, "human_hold", "scaled to no pod at all"),
     ({"workload": view(None, [pod("a", 2)], updatedReplicas=1)}, "rollout_running", "under way"),
     ({"workload": view(SETTLED, [pod("a", 2), pod("b", 2)], scaler=[autoscaler(400)], available=2)}, "layer_load",
      "at its maximum of 6"),
