@@ -20,7 +20,7 @@ from lab.demo.nagios import Nagios
 from lab.kubernetes import names
 from lab.kubernetes.cluster import Kubectl, cluster_of
 from lab.machines import Lab
-from tests.campaign.scenario_monitor import Monitor
+from tests.campaign.scenario_monitor import SELFHEAL, Monitor
 from tests.kubernetes.harness import ROOT, Load, wait_for
 
 # func_only: conftest.py says why.
@@ -202,6 +202,27 @@ def test_a_kubelet_that_stopped_is_started_under_load_without_a_lost_request(cal
         calm.lab.exec("kw1", ["systemctl", "stop", "kubelet"])
         ended = calm.ended("kw1", since)
         assert ended["outcome"] == "healed", calm.show(ended["incident"])
+    assert back(calm, "kw1")
+    assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
+
+
+def test_a_drill_drains_a_worker_that_serves_and_gives_it_back_without_a_lost_request(calm: Joined) -> None:
+    calm.scale(4)
+
+    def on_kw1() -> set[str]:
+        pods = calm.tool.get("pods", "-n", NAMESPACE, "--field-selector", "spec.nodeName=kw1")["items"]
+        return {item["metadata"]["name"] for item in pods}
+
+    before = on_kw1()
+    assert before, "nothing would be drained"
+    with Load(calm.address("kw2"), 30010, seconds=300) as load:
+        words = ["sh", "-c", SELFHEAL, "sh", "heal", "kw1", "--reason", "drill", "--json"]
+        done = calm.lab.exec("monitor", words, check=False, timeout=280)
+        assert done.returncode == 0, done.stdout + done.stderr
+        heal = json.loads(done.stdout)["heal"]
+        load.more(40)
+    assert (heal["outcome"], heal["problems"]) == ("healed", []), heal
+    assert not before & on_kw1(), "those that served there were evicted, and others took their place"
     assert back(calm, "kw1")
     assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
 
