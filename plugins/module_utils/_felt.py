@@ -36,8 +36,13 @@ WHY = {
     "restarted": "it was restarted or reloaded, and its counters with it",
     "went_back": "its counters went back: somebody cleared them, or they wrapped",
     "changed": "its backends or servers are not those of before",
+    "no_counters": "its Services count no requests",
 }
 PHASES = ("confirm", "shift", "evidence", "restart", "verify", "readmit", "soak", "undo")
+NOBODY: Dict[str, Any] = {
+    "balancers": [], "begin": None, "end": None, "phases": [], "tcp": False, "total": None, "backends": [],
+    "node": None,
+}  # fmt: skip
 PROCESS = ("boot_id", "pid", "started_at", "uptime_seconds")
 
 
@@ -196,8 +201,10 @@ def note(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 
 def told(state: State) -> Optional[Dict[str, Any]]:
-    """What clients felt up to now."""
+    """What clients felt up to now. Behind a Service of Kubernetes nobody counts, and that is said, not left open."""
     counted = state["counted"]
+    if state["kind"] in ("workload", "machine"):
+        return {**NOBODY, "gaps": [{"balancer": "kubernetes", "reason": "no_counters"}]}
     return felt(counted["hosts"], counted["before"], counted["after"])
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._felt import words
+
 from .farm import LOST, NOW, OK, acting, begun, failed, flow, plan_of, play, refused
 
 API = {"monitor": OK}
@@ -56,6 +58,15 @@ def test_evidence_that_was_given_up_is_told_and_stops_nothing() -> None:
     assert acting(state) == {"restart": ["monitor"]}
     assert "evidence given up: events (no time)" in state["problems"]
     assert acting(play(held, "drain", {"monitor": failed("no answer")})) == {"restart": ["monitor"]}
+
+
+def test_that_nobody_counts_the_requests_of_clients_is_said() -> None:
+    for state in (workload(), machine()):
+        told = play(state, "shift", API)["felt"]
+        assert words(told, "shop") == [
+            "clients, by the balancers' counters: unknown",
+            "kubernetes is not counted: its Services count no requests",
+        ]
 
 
 def test_without_a_rung_evidence_is_kept_and_a_person_called() -> None:
