@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -77,4 +78,21 @@ def test_it_serves_soon_and_leaves_nothing(tmp_path: Path) -> None:
         begun = time.monotonic()
         subprocess.run([ROOT / "lab/kubernetes/down"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
         print(f"removed after {time.monotonic() - begun:.1f} s")
+    assert host() == before
+
+
+def test_of_one_that_was_killed_while_it_was_made_nothing_is_left_either() -> None:
+    lab = Lab.from_env()
+    assert not lab.nodes(), "this test needs a host without a lab: make lab-down"
+    env = {**os.environ, **owner.environment()}
+    before = host()
+    making = subprocess.Popen(
+        [ROOT / "lab/kubernetes/up"], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for(lambda: len(lab.nodes(names.PART)) == 3, 120, pause=0.01)
+    finally:
+        os.killpg(making.pid, signal.SIGKILL)
+        making.wait()
+        subprocess.run([ROOT / "lab/kubernetes/down"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
     assert host() == before

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -113,18 +114,59 @@ def test_a_restart_of_the_roll_out_loses_no_request(rolled_out: RealCluster) -> 
     assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
 
 
+@pytest.mark.machines
 def test_a_stuck_pod_goes_by_the_eviction_api_as_its_budget_allows(rolled_out: RealCluster) -> None:
-    pod = seen(rolled_out)["pods"][0]["name"]
-    rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":0}}')
-    wait_for(lambda: rolled_out.get("pdb", "ei-pdb")["status"]["disruptionsAllowed"] == 0, 30)
-    words: dict[str, Any] = {"namespace": rolled_out.namespace, "name": NAME, "act": "evict", "pods": [pod], **HELD}
-    refused = rolled_out.module("kubernetes_rollout", **words)
-    assert refused["reason"] == "budget", refused
-    rolled_out.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", '{"spec":{"maxUnavailable":1}}')
-    wait_for(lambda: rolled_out.get("pdb", "ei-pdb")["status"]["disruptionsAllowed"] == 1, 30)
+    pod = seen(rolled_out)["pods"][0]
+    words: dict[str, Any] = {
+        "namespace": rolled_out.namespace, "name": NAME, "act": "evict", "pods": [pod["name"]], **HELD,
+        "judged_revision": seen(rolled_out)["rollout"]["revision"],
+    }  # fmt: skip
+    served = rolled_out.module("kubernetes_rollout", **words)
+    assert (served["changed"], served["evicted"]) == (False, []), "one that serves by now is left alone"
+    budget(rolled_out, {"maxUnavailable": 0, "unhealthyPodEvictionPolicy": "IfHealthyBudget"}, 0)
+    rolled_out.lab.exec(pod["node"], ["pkill", "-STOP", "-f", "/opt/ei/ei.py"])
+    wait_for(lambda: not seen(rolled_out)["pods"][0]["ready"], 60)
     words["epoch"] += 1
-    assert rolled_out.module("kubernetes_rollout", **words)["evicted"] == [pod]
-    wait_for(lambda: well(seen(rolled_out)) == "" and seen(rolled_out)["pods"][0]["name"] != pod, 60)
+    refused = rolled_out.module("kubernetes_rollout", **words)
+    assert (refused["reason"], refused["touched"], refused["evicted"]) == ("budget", False, []), refused
+    budget(rolled_out, {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}, 0)
+    words["epoch"] += 1
+    assert rolled_out.module("kubernetes_rollout", **words)["evicted"] == [pod["name"]]
+    wait_for(lambda: well(seen(rolled_out)) == "" and seen(rolled_out)["pods"][0]["name"] != pod["name"], 90)
+
+
+def budget(real: RealCluster, spec: dict[str, Any], allowed: int) -> None:
+    """A budget of these words, once its controller has seen them."""
+    real.kubectl("patch", "pdb", "ei-pdb", "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def told() -> bool:
+        found = real.get("pdb", "ei-pdb")
+        new = found["status"]["observedGeneration"] == found["metadata"]["generation"]
+        return bool(new and found["status"]["disruptionsAllowed"] == allowed)
+
+    wait_for(told, 30)
+
+
+@pytest.mark.machines
+def test_of_two_pods_one_that_is_deleted_loses_no_request(rolled_out: RealCluster) -> None:
+    rolled_out.kubectl("patch", "hpa", "ei-hpa", "--type=merge", "-p", '{"spec":{"minReplicas":2}}')
+    wait_for(lambda: seen(rolled_out)["available"] == 2 and well(seen(rolled_out)) == "", 90)
+    with Load(rolled_out.nodes()[rolled_out.worker(0)], rolled_out.ports[0]) as load:
+        load.more()
+        gone = seen(rolled_out)["pods"][0]["name"]
+        rolled_out.kubectl("delete", "pod", gone, "--wait=false")
+        wait_for(lambda: gone not in names(rolled_out) and well(seen(rolled_out)) == "", 60)
+        load.more(40)
+    assert load.failed == [], f"{len(load.failed)} of {len(load.answers)}: {load.failed[:3]}"
+
+
+def test_nothing_is_done_to_a_roll_out_that_is_newer_than_the_decision(rolled_out: RealCluster, tmp_path: Path) -> None:
+    judged = seen(rolled_out)["rollout"]["revision"]
+    rolled_out.play(tmp_path, ei_kubernetes_env={"MENDED": "yes"})
+    words: dict[str, Any] = {"namespace": rolled_out.namespace, "name": NAME, **HELD}
+    refused = rolled_out.module("kubernetes_rollout", act="undo", to_revision=judged, judged_revision=judged, **words)
+    assert refused["reason"] == "conflict", refused
+    assert seen(rolled_out)["rollout"]["revision"] == judged + 1
 
 
 def test_an_object_that_was_changed_meanwhile_is_not_changed_on_an_old_look(rolled_out: RealCluster) -> None:
