@@ -71,7 +71,8 @@ node:
       returned: success
     refusals:
       description:
-        - What speaks against a drain, each with reason (V(no_place), V(bare_pod), V(budget), V(two_budgets)) and detail.
+        - What speaks against a drain, each with its detail and reason, one of V(no_place), V(bare_pod), V(budget) and
+          V(two_budgets).
       type: list
       elements: dict
       returned: success
