@@ -32,6 +32,7 @@ HANDED: list[tuple[str, str, str, str, str]] = [
     ("kubernetes_node", "drain", "kubernetes_hold", "epoch", "8: as above"),
     ("kubernetes_node", "restart", "node_restart", "witnesses", "8: the API server said that it is drained"),
     ("kubernetes_node", "restart", "node_restart", "forbidden_machine_ids", "13: never our own machine"),
+    ("kubernetes_node", "restart", "node_restart", "machine_id", "8: the machine is the node that was drained"),
     ("kubernetes_node", "restart", "node_restart", "since_epoch", "12: as above"),
 ]
 
