@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ._kubernetes_hold import HOLD, notes_of, read_hold
 from ._kubernetes_workload import Object, age, budget, conditions, matches, name_of
@@ -99,7 +99,7 @@ def evictable(item: Object) -> bool:
     meta, status = item.get("metadata") or {}, item.get("status") or {}
     if MIRROR in (meta.get("annotations") or {}) or status.get("phase") in ("Succeeded", "Failed"):
         return False
-    return not any(it.get("kind") == "DaemonSet" and it.get("controller") for it in meta.get("ownerReferences") or [])
+    return _daemon(item) is None
 
 
 def going(item: Object) -> bool:
@@ -299,6 +299,34 @@ def _blocked(mine: Iterable[Object], budgets: Iterable[Object]) -> list[tuple[st
                      f"budget {told['name']} needs {told['wanted']} of {told['expected']} pods, so none may go")
                 )  # fmt: skip
     return found
+
+
+def unready(name: str, pods: Iterable[Object]) -> list[str]:
+    """The pods that no drain takes from this node, and that do not serve: of DaemonSets, and of the node itself.
+
+    ``pods`` are those of all nodes: one whose DaemonSet serves on no other node either is not this node's illness.
+    """
+    every, found = list(pods), []
+    for item in _on(name, every):
+        ended = (item.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if evictable(item) or ended or going(item) or is_ready(item):
+            continue
+        maker = _daemon(item)
+        others = [
+            it for it in every if maker and _daemon(it) == maker and (it.get("spec") or {}).get("nodeName") != name
+        ]
+        if not others or any(is_ready(it) for it in others):
+            found.append(label_of(item))
+    return sorted(found)
+
+
+def _daemon(item: Object) -> Optional[tuple[str, str]]:
+    """The DaemonSet that makes this pod."""
+    meta = item.get("metadata") or {}
+    for it in meta.get("ownerReferences") or []:
+        if it.get("kind") == "DaemonSet" and it.get("controller"):
+            return str(meta.get("namespace", "")), str(it.get("name", ""))
+    return None
 
 
 def evictions_left(name: str, pods: Iterable[Object]) -> list[dict[str, Any]]:

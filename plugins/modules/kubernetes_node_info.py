@@ -69,6 +69,11 @@ node:
       type: list
       elements: str
       returned: success
+    unready:
+      description: Its pods of DaemonSets and its static ones that are not Ready, but for those that serve on no node.
+      type: list
+      elements: str
+      returned: success
     refusals:
       description:
         - What speaks against a drain, each with its detail and reason, one of V(no_place), V(bare_pod), V(budget) and

@@ -163,6 +163,34 @@ def test_tolerations(toleration: Any, taint: Any, does: bool) -> None:
     assert nodes.tolerates({"spec": {"tolerations": [toleration]}}, taint) is does
 
 
+def daemon(name: str, where: str = "kw1", of: str = "log", **more: Any) -> Any:
+    item = pod(name, where, owner="DaemonSet", **more)
+    item["metadata"]["ownerReferences"][0]["name"] = of
+    return item
+
+
+STATIC = {"annotations": {nodes.MIRROR: "x"}, "owner": None}
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected", "why"),
+    [
+        ([daemon("a"), pod("s", **STATIC)], [], "they serve"),
+        ([daemon("a", ready="False"), pod("s", ready="False", **STATIC)], ["ei/a", "ei/s"], "of the node itself"),
+        ([daemon("a", phase="Pending", ready="False")], ["ei/a"], "not begun"),
+        ([pod("a", ready="False"), pod("b", ready="False", owner=None)], [], "a drain takes them"),
+        ([daemon("a", "kw2", ready="False")], [], "of another node"),
+        ([daemon("a", phase="Failed", ready="False"), daemon("b", phase="Succeeded", ready="False")], [], "ended"),
+        ([gone("a", owner="DaemonSet", ready="False")], [], "told to go"),
+        ([daemon("a", ready="False"), daemon("b", "kw2")], ["ei/a"], "the same one serves elsewhere"),
+        ([daemon("a", ready="False"), daemon("b", "kw2", ready="False")], [], "it serves nowhere: not this node's"),
+        ([daemon("a", ready="False"), daemon("b", "kw2", of="net", ready="False")], ["ei/a"], "another DaemonSet"),
+    ],
+)
+def test_the_pods_of_the_node_itself_that_do_not_serve(pods: Any, expected: list[str], why: str) -> None:
+    assert nodes.unready("kw1", pods) == expected, why
+
+
 def test_what_a_drain_still_has_to_take() -> None:
     left = nodes.evictions_left("kw1", [pod("a"), pod("b", "kw2"), pod("c", owner="DaemonSet")])
     assert [it["name"] for it in left] == ["a"]
