@@ -133,14 +133,13 @@ class Drainer:
                     asked = True
                 if seen["ready"]:
                     self._evict(left, told)
-                if not left or out:
+                if not left or out or self.clock() - begun >= seconds:
                     break
             except KubernetesError as exc:  # it may come back while there is time
                 if exc.reason != "api_unreachable" or self.clock() - begun >= seconds:
                     raise
-                silent = None  # nobody saw it meanwhile
-            if self.clock() - begun >= seconds:
-                break
+                # Nobody saw it meanwhile. It ends with a look or with this error: what was not seen is not empty.
+                silent = None
             self.sleep(_PAUSE)
         return {
             "evicted": told.evicted,

@@ -161,6 +161,15 @@ def test_a_pod_without_a_controller_that_came_meanwhile_stays_and_is_told() -> N
     assert "no controller" in done["refused"]["ei/late"]
 
 
+def test_an_end_that_comes_between_two_readings_of_the_clock_is_no_empty_node() -> None:
+    """The API server is silent, and the time runs out while that is judged: no pod was seen, which is not none left."""
+    cluster = Cluster([pod("a")], lambda _after: "")
+    clock = iter([NOW, NOW + 1.9999, *[NOW + 2.1] * 9])
+    api: Any = cluster
+    with pytest.raises(KubernetesError):
+        Drainer(api, "kw1", "i1", 7, lambda: next(clock), lambda _pause: None).drain(2)
+
+
 def test_a_cluster_that_cannot_be_asked_is_drained_of_nothing() -> None:
     cluster = Cluster([pod("a")], lambda after: "True" if after < 0.1 else "")
     with pytest.raises(KubernetesError) as refused:
