@@ -84,6 +84,7 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "owed": [],
         "done": {"shift": [], "restart": False, "readmit": []},
         "witnesses": [],
+        "machine_id": "",
         "left_sessions": 0,
         "traffic_safe_at": None,
         "restored_at": None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 
@@ -185,10 +185,23 @@ def machines_of(policy: Mapping[str, Any]) -> List[str]:
     return [str(name) for name in (*nodes, *policy["balancers"])]
 
 
+def same_object(named: Iterable[Tuple[str, str]]) -> str:
+    """Two hosts that are one and the same thing of a cluster, as a sentence: else one of them would be drained, and the
+    machine of the other one restarted with all that it carries. Each host comes with what it is there."""
+    owners: Dict[str, str] = {}
+    for host, thing in named:
+        if thing in owners:
+            told = (owners[thing], host, thing)
+            return "selfheal_object of {} and of {} is {}; each host is a thing of its own in the cluster".format(*told)
+        owners[thing] = host
+    return ""
+
+
 def of_cluster(wanted: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
     """What the API server of Kubernetes is asked about: workloads, and the nodes of layers of them; empty for neither.
 
     One kubeconfig serves all: a farm whose layers name several is refused, so that nothing is asked of the wrong one.
+    So are two hosts, of whatever layers, that are one thing of the cluster.
     """
     policies = [policy for policy in wanted if policy["kind"] in ("workload", "machine")]
     if not policies:
@@ -205,4 +218,10 @@ def of_cluster(wanted: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
                 ask["workloads"].append({**one, "namespace": policy["namespace"]})
             else:
                 ask["nodes"].append(one)
+    for part in ("workloads", "nodes"):
+        twice = same_object(
+            (one["host"], "{}/{}".format(one.get("namespace", ""), one["name"]).lstrip("/")) for one in ask[part]
+        )
+        if twice:
+            raise SelfhealError("policy", twice)
     return ask

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_hold import read_hold, told_notes
-from ._kubernetes_node import drain_refusals, evictable, node
+from ._kubernetes_node import drain_refusals, evictable, node, unready
 from ._kubernetes_workload import describe
 
 _MOST_EVENTS = 2000
@@ -116,7 +116,7 @@ def _held(api: Api, namespace: str, name: str, now: Callable[[], float]) -> dict
 def machine(
     name: str, nodes: list[dict[str, Any]], pods: list[dict[str, Any]], budgets: list[dict[str, Any]], now: float
 ) -> dict[str, Any]:
-    """One node, with the pods that a drain would take and why it must not be drained."""
+    """One node, with the pods that a drain would take, why it must not be drained, and its own that do not serve."""
     item = next((it for it in nodes if (it.get("metadata") or {}).get("name") == name), None)
     if item is None:
         known = ", ".join(sorted(str(it["metadata"]["name"]) for it in nodes))
@@ -126,5 +126,6 @@ def machine(
         **node(item, now),
         "annotations": told_notes(item),
         "pods": sorted(f"{it['metadata'].get('namespace', '')}/{it['metadata']['name']}" for it in mine),
+        "unready": unready(name, pods),
         "refusals": drain_refusals(name, nodes, pods, budgets, now),
     }

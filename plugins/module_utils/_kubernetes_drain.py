@@ -17,7 +17,7 @@ from ._errors import SelfhealError
 from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
-from ._kubernetes_node import CORDONED, evictions_left, node
+from ._kubernetes_node import CORDONED, drain_refusals, evictions_left, node, planned
 from ._kubernetes_workload import (
     AVAILABLE,
     COMPLETE,
@@ -31,6 +31,19 @@ from ._kubernetes_workload import (
 
 _PAUSE = 0.5
 _AGAIN_SECONDS = 1.0
+#: So long a node has to be not Ready without a break before it counts as one that serves nothing: a node that flaps is
+#: Ready again by the time that it is rebooted, with pods that serve.
+_STEADY_SECONDS = 10.0
+_SHOWN = 3
+
+
+class _Told:
+    """What was said to the pods of a drain, and what a budget said of them."""
+
+    def __init__(self) -> None:
+        self.evicted: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.asked_at: dict[str, float] = {}
 
 
 class Drainer:
@@ -96,43 +109,89 @@ class Drainer:
         """Evict what a drain takes, until none of it is left or the time is over.
 
         ``evicted`` names the pods that were told to go, ``left`` those that are still there, ``refused`` the last word
-        of a budget about each; ``ready`` is whether the node was Ready at the last look.
+        about each that was not let go. ``ready`` is false only where the node was not Ready for a while without a
+        break: one that flaps may serve again at once. ``machine_id`` is the machine that its kubelet runs on.
+
+        What speaks against a drain is asked again before the first pod goes, also where an earlier run has begun with
+        it: the plan does not look at it for a node that was not Ready then, or that is ours. To refuse is safe there
+        too, for the node is given back, and pods that have gone are elsewhere.
         """
-        end = self.clock() + seconds
-        evicted: list[str] = []
-        refused: dict[str, str] = {}
-        asked_at: dict[str, float] = {}
-        ready = True
-        left: list[dict[str, Optional[str]]] = []
+        begun = self.clock()
+        steady = min(_STEADY_SECONDS, seconds / 2)
+        seen: dict[str, Any] = {}
+        left: list[dict[str, Any]] = []
+        told = _Told()
+        silent: Optional[float] = None  # since when each look found it not Ready
+        asked = out = False
         while True:
             try:
                 # A younger heal, or a human's hold, ends this one here. Where the node is not Ready nobody waits: its
                 # kubelet is not there to end a pod, and no service sends anything to it.
-                ready = self._judged(self.api.get(self.path))["ready"]
+                seen = self._judged(self.api.get(self.path))
+                now = self.clock()
+                if seen["ready"]:
+                    silent = None
+                elif silent is None:
+                    silent = now
+                out = silent is not None and now - silent >= steady
                 left = evictions_left(
                     self.name, self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
                 )
-                for it in left if ready else []:
-                    label, now = f"{it['namespace']}/{it['name']}", self.clock()
-                    if it["going"] or now < asked_at.get(label, 0.0) + _AGAIN_SECONDS:
-                        continue
-                    asked_at[label] = now
-                    why = evict(self.api, str(it["namespace"]), str(it["name"]), str(it["uid"]))
-                    if why:
-                        refused[label] = why
-                    else:
-                        evicted.append(label)
-                        refused.pop(label, None)
-                if not left or not ready:
+                if seen["ready"] and not asked and not all(it["going"] for it in left):
+                    self._ask_again()
+                    asked = True
+                if seen["ready"]:
+                    self._evict(left, told)
+                if not left or out or self.clock() - begun >= seconds:
                     break
             except KubernetesError as exc:  # it may come back while there is time
-                if exc.reason != "api_unreachable" or self.clock() >= end:
+                if exc.reason != "api_unreachable" or self.clock() - begun >= seconds:
                     raise
-            if self.clock() >= end:
-                break
+                # Nobody saw it meanwhile. It ends with a look or with this error: what was not seen is not empty.
+                silent = None
             self.sleep(_PAUSE)
-        names = [f"{it['namespace']}/{it['name']}" for it in left]
-        return {"evicted": evicted, "left": names, "refused": refused, "ready": ready}
+        return {
+            "evicted": told.evicted,
+            "left": [_label(it) for it in left],
+            "refused": told.refused,
+            "ready": not out,
+            "machine_id": str(seen.get("machine_id") or ""),
+        }
+
+    def _ask_again(self) -> None:
+        """Refuse when a pod would find no other place, or nobody would make it again.
+
+        A budget that allows none at the moment is no refusal here: the drain waits for it.
+        """
+        paths = ("/api/v1/nodes", "/api/v1/pods", "/apis/policy/v1/poddisruptionbudgets")
+        nodes, pods, budgets = (self.api.items(path) for path in paths)
+        found = drain_refusals(self.name, nodes, pods, budgets, self.clock())
+        grave = [it for it in found if it["reason"] != "budget"]
+        if grave:
+            told = [it["detail"] for it in grave[:_SHOWN]]
+            told += [f"and {len(grave) - _SHOWN} more"] if len(grave) > _SHOWN else []
+            raise SelfhealError(planned(grave[0]), f"Node {self.name} is not drained: {'; '.join(told)}.")
+
+    def _evict(self, left: list[dict[str, Any]], told: _Told) -> None:
+        """Ask once for each pod that has not been told to go, and again after a while for one that was refused."""
+        for it in left:
+            label, now = _label(it), self.clock()
+            if it["going"] or now < told.asked_at.get(label, 0.0) + _AGAIN_SECONDS:
+                continue
+            if not it["controlled"]:  # it came after the question
+                told.refused[label] = "it has no controller: nobody would make it again"
+                continue
+            told.asked_at[label] = now
+            why = evict(self.api, str(it["namespace"]), str(it["name"]), str(it["uid"]))
+            if why:
+                told.refused[label] = why
+            else:
+                told.evicted.append(label)
+                told.refused.pop(label, None)
+
+
+def _label(it: Mapping[str, Any]) -> str:
+    return f"{it['namespace']}/{it['name']}"
 
 
 def evict(api: Api, namespace: str, name: str, uid: str = "") -> str:

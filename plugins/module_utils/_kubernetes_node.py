@@ -4,7 +4,8 @@
 
 A drain may be begun only when every pod that it takes has a controller that makes it again, a budget that lets it go,
 and room on another node. The last is judged as the scheduler would, as far as requests, taints and node selectors tell;
-what it cannot judge (affinities, volumes that hang on one node) counts against the drain.
+what it cannot judge (affinities, volumes that hang on one node, devices, ports of the node, a scheduler of its own)
+counts against the drain.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _UNITS = {
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60, "n": 1e-9, "u": 1e-6,
 }  # fmt: skip
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+#: What is counted here as the scheduler counts it; of anything else that a pod asks for, nobody here knows the room.
+_COUNTED = ("cpu", "memory")
+#: A pod that names none has this one.
+_SCHEDULER = "default-scheduler"
 Numbers = dict[str, float]
 
 
@@ -45,9 +50,9 @@ def requests(item: Object) -> Numbers:
 
     def of(part: Object) -> Numbers:
         asked = (part.get("resources") or {}).get("requests") or {}
-        return {name: quantity(asked.get(name, 0)) for name in ("cpu", "memory")}
+        return {name: quantity(asked.get(name, 0)) for name in _COUNTED}
 
-    total = {"cpu": 0.0, "memory": 0.0}
+    total = dict.fromkeys(_COUNTED, 0.0)
     for part in spec.get("containers") or []:
         for name, value in of(part).items():
             total[name] += value
@@ -94,7 +99,26 @@ def evictable(item: Object) -> bool:
     meta, status = item.get("metadata") or {}, item.get("status") or {}
     if MIRROR in (meta.get("annotations") or {}) or status.get("phase") in ("Succeeded", "Failed"):
         return False
-    return not any(it.get("kind") == "DaemonSet" and it.get("controller") for it in meta.get("ownerReferences") or [])
+    return _daemon(item) is None
+
+
+def going(item: Object) -> bool:
+    """Whether this pod was told to go, and is ending."""
+    return bool((item.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def is_ready(item: Object) -> bool:
+    """Whether this pod serves, as its kubelet has told it."""
+    return (conditions(item).get("Ready") or {}).get("status") == "True"
+
+
+def label_of(item: Object) -> str:
+    """A pod's namespace and name, for people."""
+    return f"{(item.get('metadata') or {}).get('namespace', '')}/{name_of(item)}"
+
+
+def _on(name: str, pods: Iterable[Object]) -> list[Object]:
+    return [it for it in pods if (it.get("spec") or {}).get("nodeName") == name]
 
 
 def controlled(item: Object) -> bool:
@@ -137,12 +161,30 @@ def cannot_judge(item: Object) -> str:
     for it in spec.get("volumes") or []:
         if "persistentVolumeClaim" in it or "hostPath" in it:
             return f"its volume {it.get('name')} may hang on this node"
-    return ""
+    return _demands_of_node(spec)
+
+
+def _demands_of_node(spec: Mapping[str, Any]) -> str:
+    """What only some nodes have, or have once: devices, ports of the node itself; and who else would choose one."""
+    if spec.get("schedulerName") not in (None, "", _SCHEDULER):
+        return f"the scheduler {spec['schedulerName']} places it, by rules of its own"
+    if spec.get("hostNetwork"):
+        return "it uses the network of its node, where its ports may be taken"
+    if spec.get("resourceClaims"):
+        return "it claims devices (resourceClaims)"
+    parts = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    for port in (it for part in parts for it in part.get("ports") or []):
+        if port.get("hostPort"):
+            return f"it wants port {port['hostPort']} of its node"
+    asked = [(part.get("resources") or {}).get("requests") or {} for part in parts]
+    asked += [(spec.get("resources") or {}).get("requests") or {}, spec.get("overhead") or {}]
+    others = sorted({name for it in asked for name in it if name not in _COUNTED and quantity(it[name])})
+    return f"it asks for {', '.join(others)}" if others else ""
 
 
 def _free(target: Object, pods: Iterable[Object]) -> Numbers:
     room = (target.get("status") or {}).get("allocatable") or {}
-    free = {name: quantity(room.get(name, 0)) for name in ("cpu", "memory")}
+    free = {name: quantity(room.get(name, 0)) for name in _COUNTED}
     free["pods"] = quantity(room.get("pods", 110))
     for item in pods:
         if (item.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
@@ -160,8 +202,9 @@ def drain_refusals(
 
     ``pods`` are those of all nodes. The largest pods are placed first, each where the most CPU is left.
     """
-    every, all_nodes = list(pods), list(nodes)
-    mine = [it for it in every if (it.get("spec") or {}).get("nodeName") == name and evictable(it)]
+    every, all_nodes, known = list(pods), list(nodes), list(budgets)
+    # One that is told to go already needs nobody's leave any more: its controller has made another one.
+    mine = [it for it in _on(name, every) if evictable(it) and not going(it)]
     found: list[dict[str, str]] = []
 
     def refuse(reason: str, detail: str) -> None:
@@ -172,12 +215,9 @@ def drain_refusals(
         for it in all_nodes
         if name_of(it) != name and node(it, now)["ready"] and not (it.get("spec") or {}).get("unschedulable")
     }
-    free = {
-        key: _free(it, [pod for pod in every if (pod.get("spec") or {}).get("nodeName") == key])
-        for key, it in others.items()
-    }
+    free = {key: _free(it, _on(key, every)) for key, it in others.items()}
     for item in sorted(mine, key=lambda it: (-requests(it)["cpu"], -requests(it)["memory"], name_of(it))):
-        label = f"{(item.get('metadata') or {}).get('namespace', '')}/{name_of(item)}"
+        label = label_of(item)
         if not controlled(item):
             refuse("bare_pod", f"pod {label} has no controller: nobody would make it again")
             continue
@@ -197,9 +237,18 @@ def drain_refusals(
         best = max(rooms, key=lambda key: (free[key]["cpu"], key))
         for part, value in need.items():
             free[best][part] -= value
-    for label, why in _blocked(mine, budgets):
+    for item in mine:
+        why = _two_budgets(item, known)
+        if why:
+            refuse("two_budgets", f"pod {label_of(item)}: {why}")
+    for label, why in _blocked(mine, known):
         refuse("budget", f"pod {label}: {why}")
     return found
+
+
+def planned(item: Mapping[str, str]) -> str:
+    """The planner's word for what speaks against a drain."""
+    return "budget" if item["reason"] in ("budget", "two_budgets") else "no_place"
 
 
 def _why_no_room(item: Object, others: Mapping[str, Object], free: Mapping[str, Numbers], need: Numbers) -> str:
@@ -215,38 +264,81 @@ def _why_no_room(item: Object, others: Mapping[str, Object], free: Mapping[str, 
     )
 
 
+def _budgets_of(item: Object, budgets: Iterable[Object]) -> list[Object]:
+    """The budgets that count this pod."""
+    meta = item.get("metadata") or {}
+    return [
+        it
+        for it in budgets
+        if (it.get("metadata") or {}).get("namespace") == meta.get("namespace")
+        and matches((it.get("spec") or {}).get("selector"), meta.get("labels") or {})
+    ]
+
+
+def _two_budgets(item: Object, budgets: Iterable[Object]) -> str:
+    """The eviction API answers 500 for a pod of two budgets, however much they allow (Kubernetes,
+    pkg/registry/core/pod/storage/eviction.go): a drain would break there, half done."""
+    found = sorted(name_of(it) for it in _budgets_of(item, budgets))
+    if len(found) < 2:
+        return ""
+    return f"the budgets {', '.join(found)} count it, and the eviction API takes no pod that more than one counts"
+
+
 def _blocked(mine: Iterable[Object], budgets: Iterable[Object]) -> list[tuple[str, str]]:
     """Pods that no budget would let go, now or later: one whose every pod is needed."""
     found = []
     known = list(budgets)
     for item in mine:
-        meta = item.get("metadata") or {}
-        ready = (conditions(item).get("Ready") or {}).get("status") == "True"
-        for it in known:
-            if (it.get("metadata") or {}).get("namespace") != meta.get("namespace"):
-                continue
-            if not matches((it.get("spec") or {}).get("selector"), meta.get("labels") or {}):
-                continue
+        for it in _budgets_of(item, known):
             told = budget(it)
-            if not ready and told["unhealthy_policy"] == "AlwaysAllow":
+            if not is_ready(item) and told["unhealthy_policy"] == "AlwaysAllow":
                 continue
             if told["allowed"] == 0 and told["wanted"] >= told["expected"]:
                 found.append(
-                    (f"{meta.get('namespace', '')}/{name_of(item)}",
+                    (label_of(item),
                      f"budget {told['name']} needs {told['wanted']} of {told['expected']} pods, so none may go")
                 )  # fmt: skip
     return found
 
 
-def evictions_left(name: str, pods: Iterable[Object]) -> list[dict[str, Optional[str]]]:
-    """The pods that a drain still has to take from this node."""
+def unready(name: str, pods: Iterable[Object]) -> list[str]:
+    """The pods that no drain takes from this node, and that do not serve: of DaemonSets, and of the node itself.
+
+    ``pods`` are those of all nodes: one whose DaemonSet serves on no other node either is not this node's illness.
+    """
+    every, found = list(pods), []
+    for item in _on(name, every):
+        ended = (item.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        if evictable(item) or ended or going(item) or is_ready(item):
+            continue
+        maker = _daemon(item)
+        others = [
+            it for it in every if maker and _daemon(it) == maker and (it.get("spec") or {}).get("nodeName") != name
+        ]
+        if not others or any(is_ready(it) for it in others):
+            found.append(label_of(item))
+    return sorted(found)
+
+
+def _daemon(item: Object) -> Optional[tuple[str, str]]:
+    """The DaemonSet that makes this pod."""
+    meta = item.get("metadata") or {}
+    for it in meta.get("ownerReferences") or []:
+        if it.get("kind") == "DaemonSet" and it.get("controller"):
+            return str(meta.get("namespace", "")), str(it.get("name", ""))
+    return None
+
+
+def evictions_left(name: str, pods: Iterable[Object]) -> list[dict[str, Any]]:
+    """The pods that a drain still has to take from this node; one that is not ``controlled`` nobody makes again."""
     return [
         {
             "namespace": str((it.get("metadata") or {}).get("namespace", "")),
             "name": name_of(it),
             "uid": str((it.get("metadata") or {}).get("uid", "")),
-            "going": (it.get("metadata") or {}).get("deletionTimestamp"),
+            "going": going(it),
+            "controlled": controlled(it),
         }
-        for it in pods
-        if (it.get("spec") or {}).get("nodeName") == name and evictable(it)
+        for it in _on(name, pods)
+        if evictable(it)
     ]

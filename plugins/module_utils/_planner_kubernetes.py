@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _kubernetes_rungs as rungs
-from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import SILENT
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_node import SILENT, planned
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_case import Case, names, seconds
 from ansible_collections.selfheal.cluster.plugins.module_utils._sequences import (
     AFTER_RESTART,
@@ -174,7 +174,7 @@ def machine(case: Case) -> Dict[str, Any]:
         )
     if seen["ready"] and not case.out:  # one that we have cordoned goes on, or comes back
         for item in seen["refusals"]:
-            case.refuse("budget" if item["reason"] == "budget" else "no_place", item["detail"])
+            case.refuse(planned(item), item["detail"])
     shape = _empty_shape(case.limits["max_unavailable"])
     shape["survivors"] = {"cluster": len(stay)}
     shape["min_up"] = max(1, floor) if case.serves else 0

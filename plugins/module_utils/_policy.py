@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Set
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges import DEFAULT_GAUGES, validate_gauges
 from ansible_collections.selfheal.cluster.plugins.module_utils._gauges_default import CLUSTER_GAUGES, WORKLOAD_GAUGES
+from ansible_collections.selfheal.cluster.plugins.module_utils._heal_target import same_object
 from ansible_collections.selfheal.cluster.plugins.module_utils._health import ADDRESS, SCHEME
 from ansible_collections.selfheal.cluster.plugins.module_utils._planner_json import canonical, digest, plain
 from ansible_collections.selfheal.cluster.plugins.module_utils._policy_checks import (
@@ -274,6 +275,9 @@ def _kubernetes(policy: Dict[str, Any], values: Dict[str, Any], hostvars: HostVa
         node: text(layer, "selfheal_object", _get(hostvars, node, "selfheal_object") or node)
         for node in policy["nodes"]
     }
+    twice = same_object(policy["objects"].items())
+    if twice:
+        raise PolicyError("layer %s: %s" % (layer, twice))
 
 
 def _gauges(layer: str, gauges: Any, own: List[Dict[str, Any]]) -> List[Any]:

@@ -157,6 +157,7 @@ class Restart:
         """Invariant 8: this heal is not outdated, and the node gets no traffic. Changes nothing."""
         params = self.params
         self.machine_id = checks.machine_id(params["forbidden_machine_ids"], self.root)
+        checks.same_machine(self.machine_id, params["machine_id"])
         self.holds.check_epoch(self.resource, params["epoch"])
         self._witnesses()
         if params["vip"]:

@@ -60,6 +60,19 @@ def machine_id(forbidden: Iterable[str], root: str = "/") -> str:
     return own
 
 
+def same_machine(own: str, told: str) -> None:
+    """This is the machine that was taken out of traffic, and no other that the inventory calls by its name.
+
+    A machine that has no id, or of which none was told, proves nothing; copies that share one cannot be told apart.
+    """
+    theirs = told.strip().lower()
+    if own and theirs and own.lower() != theirs:
+        raise SelfhealError(
+            "wrong_machine",
+            f"this is machine {own}, and {theirs} was taken out of traffic: name the right one in selfheal_object",
+        )
+
+
 def open_connections(texts: Iterable[str], port: int, peers: Iterable[str]) -> List[str]:
     """Established connections to ``port`` that come from one of these addresses, as ``ADDRESS:PORT`` of their ends."""
     try:

@@ -42,6 +42,7 @@ ARGUMENTS: Dict[str, Any] = {
     "vip": {"type": "str", "default": ""},
     "config_test": {"type": "list", "elements": "list", "default": []},
     "forbidden_machine_ids": {"type": "list", "elements": "str", "default": []},
+    "machine_id": {"type": "str", "default": ""},
     "health_scheme": {"type": "str", "choices": [*SCHEMES], "default": SCHEME},
     "health_address": {"type": "str", "default": ADDRESS},
     "health_port": {"type": "int", "default": 0},

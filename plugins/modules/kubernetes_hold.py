@@ -15,6 +15,11 @@ description:
     touched by it. A node is cordoned with it, and O(state=drained) also takes its pods away by the eviction API.
   - An epoch that is older than the highest which the object has seen is refused, and so is an object that another
     incident holds, a cordon that somebody else has set, or one that was changed in the meantime.
+  - Before the first pod goes, O(state=drained) asks the cluster what speaks against it, and refuses with V(no_place) or
+    V(budget) where a pod would find no other node, nobody would make it again, or two budgets count it. A budget that
+    allows none at the moment is waited for.
+  - A node that is not Ready for 10 seconds without a break (for half of O(drain_timeout), where that is less) is left
+    with its pods. One that flaps is not.
   - O(state=free) takes away what is ours. A cordon without our mark stays.
 author:
   - selfheal.cluster contributors (@selfheal-cluster)
@@ -100,13 +105,17 @@ left:
   type: list
   elements: str
 refused:
-  description: The last word of a budget about each pod that was not let go.
+  description: The last word about each pod that was not let go, most often a budget's.
   returned: when O(state=drained)
   type: dict
 ready:
-  description: Whether the node was Ready at the last look.
+  description: V(false) where the node was not Ready for a while without a break, so that its pods serve nobody.
   returned: when O(state=drained)
   type: bool
+machine_id:
+  description: Machine id of the node, as its kubelet has told it; empty if it has not.
+  returned: when O(state=drained)
+  type: str
 at:
   description: When it was done, in seconds since the epoch.
   returned: success

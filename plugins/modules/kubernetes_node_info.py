@@ -14,7 +14,8 @@ description:
   - One call tells whether a node is Ready, who has cordoned it, of which boot it is, which pods a drain would take, and
     what speaks against a drain.
   - A drain is spoken against when a pod has no controller, finds no room on another node, demands what cannot be judged
-    here (affinities, volumes), or has a budget that lets no pod go.
+    here (affinities, volumes, devices, ports or the network of its node, any request but CPU and memory, a scheduler of
+    its own), or has a budget that lets no pod go, or two budgets, which the eviction API does not take.
 author:
   - selfheal.cluster contributors (@selfheal-cluster)
 options:
@@ -68,8 +69,15 @@ node:
       type: list
       elements: str
       returned: success
+    unready:
+      description: Its pods of DaemonSets and its static ones that are not Ready, but for those that serve on no node.
+      type: list
+      elements: str
+      returned: success
     refusals:
-      description: What speaks against a drain, each with reason and detail.
+      description:
+        - What speaks against a drain, each with its detail and reason, one of V(no_place), V(bare_pod), V(budget) and
+          V(two_budgets).
       type: list
       elements: dict
       returned: success

@@ -122,6 +122,11 @@ options:
     type: list
     elements: str
     default: []
+  machine_id:
+    description: Machine id of the machine that was taken out of traffic, if it is known. Another one is refused
+      (V(wrong_machine)); a machine without an id is not.
+    type: str
+    default: ''
   health_scheme:
     description:
       - How the service is asked, on the node itself. V(http) and V(https) want a status of 2xx or 3xx, V(tcp) an
@@ -284,6 +289,7 @@ reason:
     - Why it was refused or failed.
     - Refused before anything was done - V(stale_epoch), V(epoch_unreadable), V(witness_stale), V(not_out_of_traffic),
       V(connections_open), V(config_invalid), V(disk_full), V(read_only_root), V(package_manager), V(own_host),
+      V(wrong_machine),
       V(not_restartable), V(not_relievable), V(disk), V(locked).
     - Failed after the restart - V(start_failed), V(start_timeout), V(no_answer).
     - Failed after the relief - V(still_full), V(stale_epoch), V(no_answer).

@@ -179,6 +179,15 @@ def test_power_that_was_not_switched(answer: dict[str, Any], outcome: str) -> No
     assert acting(state) == ({"release": ["monitor"]} if outcome else {"undo": ["monitor"]})
 
 
+@pytest.mark.parametrize("told", ["m1", "", None])
+def test_the_machine_that_was_drained_is_the_one_that_may_be_restarted(told: str | None) -> None:
+    """Two hosts may be named after one node by mistake: the machine compares the id with its own."""
+    state = play(play(machine(), "shift", API), "drain", {"monitor": {**DRAINED["monitor"], "machine_id": told}})
+    assert state["machine_id"] == (told or "")
+    state = play(state, "restart", {"kw1": {**refused("wrong_machine"), "restarted": False}})
+    assert acting(state) == {"undo": ["monitor"]}, "nothing was restarted, and the node is given back"
+
+
 def test_power_that_a_run_before_may_have_taken_is_given_back_whatever_stops_a_restart() -> None:
     state = play(machine("power", unproven=True), "shift", API)
     state = play(state, "drain", GONE, lease={"monitor": {"held": True, "stop": "storm"}})

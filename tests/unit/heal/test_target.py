@@ -193,3 +193,31 @@ def test_a_heal_is_judged_with_the_ring_and_a_drill_is_not() -> None:
     assert asked_of_nagios({"selfheal_node": "ei1"})["journal"] == "/var/lib/selfheal/journal.db"
     assert asked_of_nagios({})["journal"] == "/var/lib/selfheal/journal.db"
     assert "journal" not in asked_of_nagios({"selfheal_node": "ei1", "selfheal_reason": "drill"})
+
+
+def layer_of(layer: str, kind: str, objects: dict[str, str], namespace: str = "") -> dict[str, Any]:
+    return {
+        "layer": layer, "kind": kind, "nodes": list(objects), "objects": objects, "namespace": namespace,
+        "kubeconfig": "/k", "context": "",
+    }  # fmt: skip
+
+
+def test_what_the_cluster_is_asked_about() -> None:
+    layers = [layer_of("apps", "workload", {"shop": "ei"}, "a"), layer_of("more", "workload", {"other": "ei"}, "b"),
+              layer_of("workers", "machine", {"kw1": "ei"})]  # fmt: skip
+    asked = target.of_cluster(layers)
+    assert [(it["host"], it["namespace"]) for it in asked["workloads"]] == [("shop", "a"), ("other", "b")]
+    assert asked["nodes"] == [{"host": "kw1", "name": "ei"}]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (layer_of("old", "machine", {"kw1": "kw2"}), layer_of("new", "machine", {"kw2": "kw2"})),
+        (layer_of("old", "workload", {"kw1": "ei"}, "a"), layer_of("new", "workload", {"kw2": "ei"}, "a")),
+    ],
+)
+def test_hosts_of_two_layers_are_never_one_thing_of_the_cluster(one: dict[str, Any], two: dict[str, Any]) -> None:
+    with pytest.raises(SelfhealError, match="selfheal_object of kw1 and of kw2") as refused:
+        target.of_cluster([one, two])
+    assert refused.value.reason == "policy"

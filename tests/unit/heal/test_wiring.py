@@ -32,6 +32,7 @@ HANDED: list[tuple[str, str, str, str, str]] = [
     ("kubernetes_node", "drain", "kubernetes_hold", "epoch", "8: as above"),
     ("kubernetes_node", "restart", "node_restart", "witnesses", "8: the API server said that it is drained"),
     ("kubernetes_node", "restart", "node_restart", "forbidden_machine_ids", "13: never our own machine"),
+    ("kubernetes_node", "restart", "node_restart", "machine_id", "8: the machine is the node that was drained"),
     ("kubernetes_node", "restart", "node_restart", "since_epoch", "12: as above"),
 ]
 
@@ -54,3 +55,10 @@ def test_what_a_module_refuses_on_is_handed_over(
     assert found, f"{role}/{phase} does not call {module}"
     for given in found:
         assert f"{role}_heal." in str(given.get(argument, "")), f"invariant {promise}"
+
+
+@pytest.mark.parametrize(("phase", "asks"), [("verify", True), ("soak", None)])
+def test_only_the_proof_of_a_node_asks_for_its_own_pods(phase: str, asks: bool | None) -> None:
+    """In a soak a DaemonSet that is rolled out would look like an illness of the node."""
+    tasks = yaml.safe_load((ROLES / "kubernetes_node" / "tasks" / f"{phase}.yml").read_text(encoding="utf-8"))
+    assert [given["about"].get("pods") for given in calls(tasks, "heal_watch")] == [asks]

@@ -305,22 +305,6 @@ def test_a_cordon_that_is_not_ours_stays(fake: FakeApi, item: Any, reason: str) 
     assert [it[0] for it in fake.asked] == ["GET"]
 
 
-def test_a_drain_ends_when_no_pod_is_left_and_tells_what_a_budget_said(fake: FakeApi) -> None:
-    fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node(metadata={"annotations": OURS}, spec={"unschedulable": True}))
-    first = pod("a")
-    first["metadata"]["namespace"] = "ei"
-    fake.answers["GET", "/api/v1/pods"] = listed(first)
-    fake.answers["POST", f"{PODS}/a/eviction"] = (429, {"message": "Cannot evict pod as it would violate the budget"})
-    clock = iter([*[NOW] * 6, *[NOW + 1.5] * 6, *[NOW + 99] * 6])
-    drainer = Drainer(api(fake), "kw1", "i1", 7, lambda: next(clock), lambda _seconds: None)
-    done = drainer.drain(5)
-    assert (done["left"], done["evicted"], done["ready"]) == (["ei/a"], [], True)
-    assert "violate the budget" in done["refused"]["ei/a"]
-    fake.answers["GET", "/api/v1/pods"] = listed()
-    assert Drainer(api(fake), "kw1", "i1", 7).drain(5)["left"] == []
-    assert "fieldSelector=spec.nodeName%3Dkw1" in fake.asked[-1][1]
-
-
 def test_uncordon_takes_only_what_is_ours(fake: FakeApi) -> None:
     fake.answers["PATCH", "/api/v1/nodes/kw1"] = (200, {})
     fake.answers["GET", "/api/v1/nodes/kw1"] = (200, node(metadata={"annotations": OURS}, spec={"unschedulable": True}))

@@ -37,9 +37,22 @@ def pod(name: str, where: str = "kw1", cpu: str = "200m", owner: str | None = "R
     }  # fmt: skip
 
 
-def pdb(allowed: int = 1, wanted: int = 1, expected: int = 2, policy: str = "AlwaysAllow") -> Any:
+def gone(name: str, **more: Any) -> Any:
+    """A pod that was told to go, and has not ended."""
+    item = pod(name, **more)
+    item["metadata"]["deletionTimestamp"] = "2026-11-29T10:00:00Z"
+    return item
+
+
+def part(**more: Any) -> Any:
+    """A container that asks for what every pod here asks for, and more."""
+    asked = {"cpu": "200m", "memory": "64Mi", **more.pop("requests", {})}
+    return {"resources": {"requests": asked}, **more}
+
+
+def pdb(allowed: int = 1, wanted: int = 1, expected: int = 2, policy: str = "AlwaysAllow", name: str = "ei-pdb") -> Any:
     return {
-        "metadata": {"name": "ei-pdb", "namespace": "ei"},
+        "metadata": {"name": name, "namespace": "ei"},
         "spec": {"selector": {"matchLabels": {"type": "ei"}}, "unhealthyPodEvictionPolicy": policy},
         "status": {"disruptionsAllowed": allowed, "desiredHealthy": wanted, "expectedPods": expected},
     }
@@ -74,6 +87,23 @@ TOLERANT = [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists
         (TWO, [pod("a", ready="False")], [pdb(0, 1, 1)], [], ""),
         (TWO, [pod("a", ready="False")], [pdb(0, 1, 1, "IfHealthyBudget")], ["budget"], "none may go"),
         (TWO, [pod("a"), pod("b", "kw2")], [pdb(0, 1, 2)], [], ""),
+        (TWO, [pod("a", containers=[part(requests={"nvidia.com/gpu": "1"})])], [], ["no_place"],
+         "where pod ei/a would go: it asks for nvidia.com/gpu"),
+        (TWO, [pod("a", containers=[part(requests={"nvidia.com/gpu": "0"})])], [], [], ""),
+        (TWO, [pod("a", initContainers=[part(requests={"ephemeral-storage": "1Gi", "hugepages-2Mi": "4Mi"})])], [],
+         ["no_place"], "it asks for ephemeral-storage, hugepages-2Mi"),
+        (TWO, [pod("a", resources={"requests": {"hugepages-2Mi": "4Mi"}})], [], ["no_place"], "hugepages-2Mi"),
+        (TWO, [pod("a", containers=[part(ports=[{"containerPort": 80}])])], [], [], ""),
+        (TWO, [pod("a", containers=[part(ports=[{"containerPort": 80, "hostPort": 80}])])], [], ["no_place"],
+         "it wants port 80 of its node"),
+        (TWO, [pod("a", hostNetwork=True)], [], ["no_place"], "it uses the network of its node"),
+        (TWO, [pod("a", owner="DaemonSet", hostNetwork=True)], [], [], ""),
+        (TWO, [pod("a", resourceClaims=[{"name": "g"}])], [], ["no_place"], "it claims devices"),
+        (TWO, [pod("a", schedulerName="volcano")], [], ["no_place"], "the scheduler volcano places it"),
+        (TWO, [pod("a", schedulerName="default-scheduler")], [], [], ""),
+        (TWO, [pod("a")], [pdb(5), pdb(5, name="all")], ["two_budgets"], "pod ei/a: the budgets all, ei-pdb count it"),
+        (TWO, [pod("a", owner="DaemonSet")], [pdb(5), pdb(5, name="all")], [], ""),
+        (TWO, [gone("a", owner=None), gone("b", cpu="5")], [pdb(0, 1, 1)], [], ""),
     ],
 )  # fmt: skip
 def test_may_it_be_drained(machines: Any, pods: Any, budgets: Any, reasons: list[str], words: str) -> None:
@@ -131,6 +161,34 @@ def test_a_cordon_without_our_mark_is_a_humans(item: Any, human: bool) -> None:
 )
 def test_tolerations(toleration: Any, taint: Any, does: bool) -> None:
     assert nodes.tolerates({"spec": {"tolerations": [toleration]}}, taint) is does
+
+
+def daemon(name: str, where: str = "kw1", of: str = "log", **more: Any) -> Any:
+    item = pod(name, where, owner="DaemonSet", **more)
+    item["metadata"]["ownerReferences"][0]["name"] = of
+    return item
+
+
+STATIC = {"annotations": {nodes.MIRROR: "x"}, "owner": None}
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected", "why"),
+    [
+        ([daemon("a"), pod("s", **STATIC)], [], "they serve"),
+        ([daemon("a", ready="False"), pod("s", ready="False", **STATIC)], ["ei/a", "ei/s"], "of the node itself"),
+        ([daemon("a", phase="Pending", ready="False")], ["ei/a"], "not begun"),
+        ([pod("a", ready="False"), pod("b", ready="False", owner=None)], [], "a drain takes them"),
+        ([daemon("a", "kw2", ready="False")], [], "of another node"),
+        ([daemon("a", phase="Failed", ready="False"), daemon("b", phase="Succeeded", ready="False")], [], "ended"),
+        ([gone("a", owner="DaemonSet", ready="False")], [], "told to go"),
+        ([daemon("a", ready="False"), daemon("b", "kw2")], ["ei/a"], "the same one serves elsewhere"),
+        ([daemon("a", ready="False"), daemon("b", "kw2", ready="False")], [], "it serves nowhere: not this node's"),
+        ([daemon("a", ready="False"), daemon("b", "kw2", of="net", ready="False")], ["ei/a"], "another DaemonSet"),
+    ],
+)
+def test_the_pods_of_the_node_itself_that_do_not_serve(pods: Any, expected: list[str], why: str) -> None:
+    assert nodes.unready("kw1", pods) == expected, why
 
 
 def test_what_a_drain_still_has_to_take() -> None:

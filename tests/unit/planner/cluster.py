@@ -102,6 +102,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "no_place", "detail": "d"}])}, "no_place", "d"),
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "bare_pod", "detail": "d"}])}, "no_place", "d"),
     ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "budget", "detail": "d"}])}, "budget", "d"),
+    ({"node": "kw1", "kw1": machine("kw1", refusals=[{"reason": "two_budgets", "detail": "d"}])}, "budget", "d"),
     ({**GONE, "power": False}, "wrong_kind", "look at its network and power"),
     ({**GONE, "history": POWERED}, "attempts_exhausted", "never twice"),
     ({**GONE, "kw1": {**DEAD, "since_seconds": 200}}, "wrong_kind", "is silent for 200 s, and its power"),

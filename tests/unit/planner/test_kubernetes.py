@@ -196,6 +196,25 @@ def test_power_that_cannot_be_used(layer: str, given: Any, words: str) -> None:
         effective(layer, {**HOSTVARS, **values}, GROUPS)
 
 
+@pytest.mark.parametrize(
+    ("kw1", "kw2", "words"),
+    [
+        ("kw2", None, "selfheal_object of kw1 and of kw2 is kw2"),
+        ("a", "a", "selfheal_object of kw1 and of kw2 is a"),
+        ("kw2", "kw1", ""),
+    ],
+)
+def test_two_hosts_of_a_layer_are_never_one_thing_of_the_cluster(kw1: Any, kw2: Any, words: str) -> None:
+    """A line copied and forgotten: one node would be drained, and another machine rebooted with all of its pods."""
+    names = {"kw1": kw1, "kw2": kw2}
+    values = {name: {**WORKERS, **({"selfheal_object": own} if own else {})} for name, own in names.items()}
+    if not words:
+        assert effective("workers", {**HOSTVARS, **values}, GROUPS)["objects"] == names
+        return
+    with pytest.raises(SelfhealError, match=words):
+        effective("workers", {**HOSTVARS, **values}, GROUPS)
+
+
 def test_the_names_in_the_cluster() -> None:
     assert effective("apps", HOSTVARS, GROUPS)["objects"] == {"shop": "ei-deployment"}
     assert effective("workers", HOSTVARS, GROUPS)["objects"] == {"kw1": "kw1", "kw2": "kw2"}

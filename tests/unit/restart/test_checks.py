@@ -65,6 +65,15 @@ def test_our_own_machine_is_known_by_its_id_whatever_its_name(tmp_path: Path) ->
     assert checks.machine_id(["", "x"], machine(tmp_path, "")) == ""
 
 
+@pytest.mark.parametrize(("own", "told"), [("abc", "abc"), ("abc", " ABC\n"), ("", "abc"), ("abc", ""), ("", "")])
+def test_a_machine_id_that_nobody_has_proves_nothing_and_refuses_nothing(own: str, told: str) -> None:
+    checks.same_machine(own, told)
+
+
+def test_another_machine_than_the_one_that_is_out_of_traffic_is_left_alone() -> None:
+    assert reason_of(checks.same_machine, "abc", "abd") == "wrong_machine"
+
+
 HEAD = "  sl  local_address rem_address   st\n"
 
 

@@ -99,6 +99,18 @@ def test_check_mode_refuses_like_the_act_and_restarts_nothing(tmp_path: Path) ->
     assert once(tmp_path, systemd, check=True, witnesses=[])["reason"] == "not_out_of_traffic"
 
 
+@pytest.mark.parametrize(("told", "reason"), [("m1", None), ("", None), ("m2", "wrong_machine")])
+def test_only_the_machine_that_was_drained_is_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, reason: str | None
+) -> None:
+    monkeypatch.setattr(checks, "machine_id", lambda _forbidden, _root: "m1")
+    systemd = Systemd()
+    for kind in ("reboot", "service"):
+        result = once(tmp_path, systemd, check=kind == "reboot", kind=kind, machine_id=told)
+        assert (result.get("reason"), result["restarted"]) == (reason, reason is None and kind == "service")
+    assert systemd.did("systemctl", "restart") == (0 if reason else 1)
+
+
 def test_an_older_epoch_is_refused_after_a_younger_one_acted(tmp_path: Path) -> None:
     systemd = Systemd()
     once(tmp_path, systemd, epoch=9, incident="young")
