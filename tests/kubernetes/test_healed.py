@@ -21,7 +21,7 @@ from lab.kubernetes import names
 from lab.kubernetes.cluster import Kubectl, cluster_of
 from lab.machines import Lab
 from tests.campaign.scenario_monitor import SELFHEAL, Monitor
-from tests.kubernetes.harness import ROOT, Load, wait_for
+from tests.kubernetes.harness import ROOT, Load, changed, wait_for
 
 # func_only: conftest.py says why.
 pytestmark = [pytest.mark.lab, pytest.mark.machines, pytest.mark.timeout(900, func_only=True)]
@@ -239,6 +239,36 @@ def test_a_worker_that_died_is_served_around_and_brought_back_by_its_power(calm:
     assert all(it < 30 for it in lost), lost
     took = float(ended["closed_at"]) - since
     print(f"worker back after {took:.0f} s; {len(lost)} of {len(load.answers)} requests failed")
+
+
+def test_rights_of_a_namespace_that_the_inventory_does_not_name_any_more_are_taken_back(calm: Joined) -> None:
+    def accounts(**given: Any) -> str:
+        admin = {
+            "kubernetes_access_admin_kubeconfig": str(calm.lab.state / "kubernetes/admin.conf"),
+            "kubernetes_access_packages": [], **given,
+        }  # fmt: skip
+        done = subprocess.run(
+            [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(calm.lab.state / "joined"), "-e", json.dumps(admin),
+             "playbooks/kubernetes.yml"],
+            cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+            env={**os.environ, "ANSIBLE_CONFIG": str(calm.lab.state / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def rights() -> set[str]:
+        found = calm.tool.get("role,rolebinding", "-n", "spare")["items"]
+        return {item["metadata"]["name"] for item in found}
+
+    calm.tool.run("create", "namespace", "spare")
+    try:
+        accounts(kubernetes_access_workload_namespaces=["ei", "spare"])
+        assert rights() == {"selfheal-healer", "selfheal-reader"}
+        accounts()
+        assert rights() == set()
+        assert changed(accounts()) == 0
+    finally:
+        calm.tool.run("delete", "namespace", "spare", check=False, timeout=120)
 
 
 def test_a_humans_cordon_is_left_alone(calm: Joined) -> None:

@@ -124,6 +124,20 @@ def test_a_bad_image_is_a_failure_with_its_reason_and_is_rolled_back_where_it_is
     wait_for(lambda: rolled_out.replicas() == 1, 60)
 
 
+def test_what_is_switched_off_goes_and_nothing_works_against_the_number_of_pods(
+    rolled_out: RealCluster, tmp_path: Path
+) -> None:
+    def there() -> set[str]:
+        return set(rolled_out.kubectl("get", "hpa,networkpolicy", "-o", "name").split())
+
+    rolled_out.play(tmp_path, ei_kubernetes_network_policy=True)
+    assert {name.partition(".")[0] for name in there()} == {"horizontalpodautoscaler", "networkpolicy"}
+    off: dict[str, Any] = {"ei_kubernetes_autoscale": False, "ei_kubernetes_replicas": 2}
+    rolled_out.play(tmp_path, **off)
+    assert there() == set() and rolled_out.get("deployment", "ei-deployment")["spec"]["replicas"] == 2
+    assert changed(rolled_out.play(tmp_path, **off)) == 0
+
+
 def test_it_is_removed_and_a_second_removal_changes_nothing(rolled_out: RealCluster, tmp_path: Path) -> None:
     assert changed(rolled_out.play(tmp_path, ei_kubernetes_state="absent")) > 0
     kinds = "deployment,service,hpa,pdb,configmap,secret,serviceaccount"
