@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.selfheal.cluster.plugins.module_utils._kubernetes_workload import roll_out
 from lab import owner
 from lab.demo.nagios import Nagios
 from lab.kubernetes import names
-from lab.kubernetes.cluster import Kubectl, cluster_of
+from lab.kubernetes.cluster import Kubectl, cluster_of, kubectl_program
 from lab.machines import Lab
 from tests.campaign.scenario_monitor import SELFHEAL, Monitor
-from tests.kubernetes.harness import ROOT, Load, changed, wait_for
+from tests.kubernetes.harness import ROOT, Load, RealCluster, changed, wait_for
 
 # func_only: conftest.py says why.
 pytestmark = [pytest.mark.lab, pytest.mark.machines, pytest.mark.timeout(900, func_only=True)]
@@ -239,6 +240,53 @@ def test_a_worker_that_died_is_served_around_and_brought_back_by_its_power(calm:
     assert all(it < 30 for it in lost), lost
     took = float(ended["closed_at"]) - since
     print(f"worker back after {took:.0f} s; {len(lost)} of {len(load.answers)} requests failed")
+
+
+def test_all_that_a_heal_asks_is_allowed_to_its_account_and_nothing_beyond(calm: Joined, tmp_path: Path) -> None:
+    calm.scale(4)
+    conf = tmp_path / "healer.conf"
+    conf.touch(0o600)
+    conf.write_text(calm.lab.exec("monitor", ["cat", "/etc/selfheal/kubernetes.conf"]).stdout)
+    real = RealCluster.of_lab(calm.lab)
+
+    def asked(module: str, what: str, **words: Any) -> dict[str, Any]:
+        """As the healer's account, under the highest epoch that the thing has seen: what comes later is younger."""
+        kind, name = what.split("/")
+        notes = calm.tool.get("-n", NAMESPACE, what)["metadata"].get("annotations") or {}
+        own = {"incident": "rights", "epoch": int(notes.get("selfheal.cluster/epoch", "1"))}
+        given = {"name": name, "kubeconfig": str(conf), **({} if kind == "node" else {"namespace": NAMESPACE}), **words}
+        if module in ("kubernetes_hold", "kubernetes_rollout"):
+            given.update(own)
+        found = real.module(module, **given)
+        assert not found.get("failed"), (module, found)
+        return found
+
+    ready = {"phase": "shift", "deadline_seconds": 300, "reason": "rights"}
+    assert asked("kubernetes_workload_info", DEPLOYMENT)["workload"]["missing"] == []
+    assert not asked("kubernetes_evidence", DEPLOYMENT)["missing"]
+    asked("kubernetes_hold", DEPLOYMENT, kind="Deployment", state="held", **ready)
+    assert asked("kubernetes_rollout", DEPLOYMENT, act="restart")["changed"]
+    wait_for(lambda: roll_out(calm.deployment())[0] == "complete", 90)
+    asked("kubernetes_hold", DEPLOYMENT, kind="Deployment", state="free", **{**ready, "phase": "readmit"})
+    asked("kubernetes_rollout", DEPLOYMENT, act="proven")
+    assert asked("kubernetes_node_info", "node/kw1")["node"]["ready"]
+    drained = asked("kubernetes_hold", "node/kw1", kind="Node", state="drained", drain_timeout=60, **ready)
+    assert drained["evicted"] and drained["left"] == []
+    asked("kubernetes_hold", "node/kw1", kind="Node", state="free", **{**ready, "phase": "readmit"})
+    assert back(calm, "kw1")
+
+    def may(*words: str) -> bool:
+        argv = [str(kubectl_program()), "--kubeconfig", str(conf), "auth", "can-i", *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip() == "yes"
+
+    assert may("create", "pods/eviction", "-n", NAMESPACE), "else a no below says nothing"
+    for words in (
+        ("delete", "pods", "-n", NAMESPACE), ("create", "pods", "-n", NAMESPACE), ("get", "secrets", "-n", NAMESPACE),
+        ("delete", "deployments", "-n", NAMESPACE), ("create", "pods/exec", "-n", NAMESPACE), ("delete", "nodes"),
+        ("patch", "nodes/kcp1"), ("get", "secrets", "-n", "kube-system"),
+        ("patch", "deployments", "-n", "kube-system"), ("create", "clusterrolebindings"),
+    ):  # fmt: skip
+        assert not may(*words), words
 
 
 def test_rights_of_a_namespace_that_the_inventory_does_not_name_any_more_are_taken_back(calm: Joined) -> None:
