@@ -130,7 +130,14 @@ def test_what_is_switched_off_goes_and_nothing_works_against_the_number_of_pods(
     def there() -> set[str]:
         return set(rolled_out.kubectl("get", "hpa,networkpolicy", "-o", "name").split())
 
-    rolled_out.play(tmp_path, ei_kubernetes_network_policy=True)
+    memory = {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}}
+    rolled_out.play(
+        tmp_path, ei_kubernetes_network_policy=True, ei_kubernetes_metrics=[{"type": "Resource", "resource": memory}],
+        ei_kubernetes_image_pull_secrets=["registry"],
+    )  # fmt: skip
+    assert [it["resource"]["name"] for it in rolled_out.get("hpa", "ei-hpa")["spec"]["metrics"]] == ["cpu", "memory"]
+    pods = rolled_out.get("deployment", "ei-deployment")["spec"]["template"]["spec"]
+    assert pods["imagePullSecrets"] == [{"name": "registry"}]
     assert {name.partition(".")[0] for name in there()} == {"horizontalpodautoscaler", "networkpolicy"}
     off: dict[str, Any] = {"ei_kubernetes_autoscale": False, "ei_kubernetes_replicas": 2}
     rolled_out.play(tmp_path, **off)
