@@ -15,10 +15,10 @@ from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_change import Result, change, patiently
 from ._kubernetes_drain import evict, mark_available
 from ._kubernetes_hold import EPOCH, note_changes, notes_of, refuse
+from ._kubernetes_node import going, is_ready
 from ._kubernetes_workload import (
     COMPLETE,
     Object,
-    conditions,
     owned_by,
     revision,
     revision_of,
@@ -138,6 +138,7 @@ class Rollout:
         #: True also when ``run`` raises: a change was sent whose answer was lost; and the pods that were told to go.
         self.touched = False
         self.evicted: list[str] = []
+        self._marked = False  # by a change of this run whose answer was lost
         self.apps = f"/apis/apps/v1/namespaces/{quote(given['namespace'], safe='')}"
         self.path = f"{self.apps}/deployments/{quote(given['name'], safe='')}"
 
@@ -179,7 +180,7 @@ class Rollout:
             refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], self.now)
         result["revision"] = number = revision_of(before)
         if acted_already(before, act, given["incident"], given["since_epoch"] or given["epoch"]):
-            self.touched = False  # and what was sent is known
+            self._marked, self.touched = self.touched, False  # what was sent, if anything was, is known now
             return []
         may_act(before, act, int(given["judged_revision"]))
         if act == "evict":
@@ -220,12 +221,16 @@ class Rollout:
         own = owned_by(self._sets(before), [str((before.get("metadata") or {}).get("uid", ""))])
         path = f"/api/v1/namespaces/{quote(str(self.given['namespace']), safe='')}/pods"
         pods = owned_by(self.api.items(path, labelSelector=selector), [str(it["metadata"]["uid"]) for it in own])
-        known = {str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods if not _serves(it)}
+        known = {
+            str(it["metadata"]["name"]): str(it["metadata"]["uid"]) for it in pods if going(it) or not is_ready(it)
+        }
         return {name: known[name] for name in self.given["pods"] if name in known}
 
     def _evict(self, before: Object) -> dict[str, Any]:
         """The pods of this Deployment by these names; the mark was written before the first is told to go."""
-        if acted_already(before, "evict", self.given["incident"], self.given["since_epoch"] or self.given["epoch"]):
+        if not self._marked and acted_already(
+            before, "evict", self.given["incident"], self.given["since_epoch"] or self.given["epoch"]
+        ):
             return {}
         wanted = self._own(before)
         if self.check_mode:
@@ -242,9 +247,3 @@ class Rollout:
                 raise SelfhealError("budget", f"pod {name} was not let go: {why}")
             self.evicted.append(name)
         return {"changed": bool(wanted), "evicted": self.evicted}
-
-
-def _serves(item: Object) -> bool:
-    """Whether a pod gets requests now, and is not on its way out."""
-    ready = (conditions(item).get("Ready") or {}).get("status") == "True"
-    return ready and not (item.get("metadata") or {}).get("deletionTimestamp")

@@ -217,6 +217,9 @@ class LostApi:
             raise KubernetesError("api_unreachable", "no answer")
         return self.item
 
+    def items(self, path: str, **_query: Any) -> list[dict[str, Any]]:
+        return [replica_set(1, 1)] if path.endswith("replicasets") else [pod("a", conditions=[])]
+
     def request(self, _method: str, _path: str, body: Any, *_words: Any, **_query: Any) -> None:
         self.sent += 1
         if self.sent == 1:
@@ -252,6 +255,13 @@ def test_a_change_whose_answer_was_lost(made: bool, away: int, sent: int, touche
         assert act.run()["restarted"], why
     assert (lost.sent, act.touched) == (sent, touched), why
     assert now[0] <= 20
+
+
+def test_an_eviction_whose_mark_was_written_without_an_answer_goes_on() -> None:
+    lost: Any = LostApi(made=True, away=1)
+    act = Rollout(lost, given("evict", judged_revision=1, pods=["a"]), NOW, False, lambda: 0.0, lambda _seconds: None)
+    assert act.run()["evicted"] == ["a"]
+    assert (lost.sent, act.touched) == (2, False)
 
 
 def test_pods_that_were_told_to_go_are_told_of_also_when_the_next_answer_is_lost(fake: FakeApi) -> None:
