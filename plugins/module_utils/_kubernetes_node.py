@@ -28,8 +28,9 @@ _UNITS = {
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60, "n": 1e-9, "u": 1e-6,
 }  # fmt: skip
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+DISK = "ephemeral-storage"
 #: What is counted here as the scheduler counts it; of anything else that a pod asks for, nobody here knows the room.
-_COUNTED = ("cpu", "memory")
+_COUNTED = ("cpu", "memory", DISK)
 #: A pod that names none has this one.
 _SCHEDULER = "default-scheduler"
 Numbers = dict[str, float]
@@ -44,8 +45,8 @@ def quantity(text: Any) -> float:
 
 
 def requests(item: Object) -> Numbers:
-    """CPUs and bytes that the scheduler counts for a pod: its containers together, or its largest first one, and what
-    the runtime adds (Kubernetes, "Init containers", "Resource sharing within containers")."""
+    """CPUs, and bytes of memory and disk, that the scheduler counts for a pod: its containers together, or its largest
+    first one, and what the runtime adds (Kubernetes, "Init containers", "Resource sharing within containers")."""
     spec = item.get("spec") or {}
 
     def of(part: Object) -> Numbers:
@@ -258,9 +259,10 @@ def _why_no_room(item: Object, others: Mapping[str, Object], free: Mapping[str, 
     if not allowed:
         return "taints or its node selector keep it off " + ", ".join(sorted(others))
     best = max(allowed, key=lambda key: free[key]["cpu"])
+    disk = f", {max(0.0, free[best][DISK]) / 2**20:.0f} MiB of {need[DISK] / 2**20:.0f} of disk" if need[DISK] else ""
     return (
         f"it asks for {need['cpu']:g} CPUs and {need['memory'] / 2**20:.0f} MiB, and {best} has "
-        f"{max(0.0, free[best]['cpu']):g} and {max(0.0, free[best]['memory']) / 2**20:.0f} left"
+        f"{max(0.0, free[best]['cpu']):g} and {max(0.0, free[best]['memory']) / 2**20:.0f} left{disk}"
     )
 
 

@@ -14,8 +14,8 @@ description:
   - One call tells whether a node is Ready, who has cordoned it, of which boot it is, which pods a drain would take, and
     what speaks against a drain.
   - A drain is spoken against when a pod has no controller, finds no room on another node, demands what cannot be judged
-    here (affinities, volumes, devices, ports or the network of its node, any request but CPU and memory, a scheduler of
-    its own), or has a budget that lets no pod go, or two budgets, which the eviction API does not take.
+    here (affinities, volumes, devices, ports or the network of its node, any request but CPU, memory and disk, a
+    scheduler of its own), or has a budget that lets no pod go, or two budgets, which the eviction API does not take.
 author:
   - selfheal.cluster contributors (@selfheal-cluster)
 options:
