@@ -155,7 +155,7 @@ def test_a_pod_without_a_controller_that_came_meanwhile_stays_and_is_told() -> N
             cluster.pods.append(pod("late", owner=None))
         return found
 
-    cluster.items = items  # type: ignore[method-assign]
+    cluster.items = items  # type: ignore[method-assign]  # this one test answers otherwise
     done = cluster.drain(3)
     assert (cluster.evicted, done["left"], done["ready"]) == (["a"], ["ei/late"], True)
     assert "no controller" in done["refused"]["ei/late"]
