@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,26 @@ def test_a_bad_image_is_a_failure_with_its_reason_and_is_rolled_back_where_it_is
     assert "Revision 1 was put back." in output
     assert DOCUMENT in rolled_out.answer()
     wait_for(lambda: rolled_out.replicas() == 1, 60)
+
+
+def test_a_roll_out_that_a_heal_took_back_meanwhile_is_a_failure(rolled_out: RealCluster, tmp_path: Path) -> None:
+    words: dict[str, Any] = {"namespace": rolled_out.namespace, "name": "ei-deployment"}
+
+    def trouble() -> bool:
+        found = rolled_out.module("kubernetes_workload_info", **words)["workload"]
+        return found["rollout"]["revision"] == 2 and any(it["trouble"] for it in found["pods"])
+
+    changes = {"ei_kubernetes_image": "registry.lab.invalid/ei:bad", "ei_kubernetes_available_seconds": 90}
+    with ThreadPoolExecutor(1) as pool:
+        playing = pool.submit(rolled_out.play, tmp_path, ok=False, **changes)
+        wait_for(trouble, 60)
+        epoch = int(time.time())
+        done = rolled_out.module(
+            "kubernetes_rollout", act="undo", incident="i9", epoch=epoch, judged_revision=2, **words
+        )
+        assert done["changed"], done
+        assert "was taken back by a heal" in playing.result(120)
+    assert DOCUMENT in rolled_out.answer()
 
 
 def test_what_is_switched_off_goes_and_nothing_works_against_the_number_of_pods(
