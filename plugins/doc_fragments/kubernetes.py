@@ -25,5 +25,5 @@ options:
     type: float
     default: 5
 requirements:
-  - the Python package C(kubernetes), 24.2.0 or newer, where the module runs
+  - the Python package C(kubernetes), 22.6.0 or newer, where the module runs
 """
