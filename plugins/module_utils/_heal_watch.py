@@ -95,17 +95,12 @@ def workload_available(answer: Answer, about: Mapping[str, Any]) -> str:
 
 
 def node_ready(answer: Answer, about: Mapping[str, Any]) -> str:
-    """A node of Kubernetes is Ready, and of another boot than the one before (a quick reboot never shows otherwise).
-
-    With ``pods`` also what no drain takes from it serves again: it is cordoned, so no other pod is there.
-    """
+    """A node of Kubernetes is Ready, and of another boot than the one before (a quick reboot never shows otherwise)."""
     seen = answer.get("node") or {}
     if not seen.get("ready"):
         return "it is not Ready ({}): {}".format(seen.get("ready_status"), seen.get("ready_message"))
     if about.get("boot_id") and seen.get("boot_id") == about["boot_id"]:
         return "the cluster still knows it by its boot before"
-    if about.get("pods") and seen.get("unready"):
-        return "pods of its own are not Ready: {}".format(", ".join(map(str, seen["unready"])))
     return ""
 
 

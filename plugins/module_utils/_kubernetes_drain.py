@@ -19,7 +19,6 @@ from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
 from ._kubernetes_node import CORDONED, drain_refusals, evictions_left, node, planned
 from ._kubernetes_workload import (
-    AVAILABLE,
     COMPLETE,
     REVISION,
     available_mark,
@@ -27,6 +26,7 @@ from ._kubernetes_workload import (
     name_of,
     owned_by,
     roll_out,
+    stamp,
 )
 
 _PAUSE = 0.5
@@ -256,7 +256,7 @@ def mark_available(api: Api, namespace: str, deployment: Mapping[str, Any], now:
     for item in owned_by(api.items(path, labelSelector=selector), [uid]):
         if notes_of(item).get(REVISION) != number or marked_available(item):
             continue
-        body = {"metadata": {"annotations": {AVAILABLE: available_mark(item, now)}}}
+        body = {"metadata": {"annotations": {available_mark(item): stamp(now)}}}
         try:
             api.patch(f"{path}/{quote(name_of(item), safe='')}", body)
         except KubernetesError as exc:

@@ -230,7 +230,8 @@ def drain_refusals(
         rooms = [
             key
             for key, target in others.items()
-            if fits_by_rules(item, target) and all(free[key][part] >= value for part, value in need.items())
+            if fits_by_rules(item, target)
+            and all(not value or free[key][part] >= value for part, value in need.items())
         ]
         if not rooms:
             refuse("no_place", f"pod {label} would find no other node: {_why_no_room(item, others, free, need)}")

@@ -159,8 +159,24 @@ class Rollout:
             generation = now
             return changes
 
-        before = self._patiently(lambda: change(self.api, self.path, make, self.check_mode, dry_run=True))
+        try:
+            before = self._patiently(lambda: change(self.api, self.path, make, self.check_mode, dry_run=True))
+        except KubernetesError as exc:
+            if self.touched and exc.reason != "api_unreachable":  # a webhook's 500, say: the server can be asked
+                self.touched = self._may_be_made()
+            raise
+        self.touched = False
         return {**result, **self._evict(before)} if self.given["act"] == "evict" else result
+
+    def _may_be_made(self) -> bool:
+        """Whether the change that was sent last is in the Deployment, or nobody can say."""
+        given = self.given
+        try:
+            item = self.api.get(self.path)
+        except KubernetesError:
+            return True
+        since = given["since_epoch"] or given["epoch"]
+        return not given["epoch"] or acted_already(item, str(given["act"]), given["incident"], since)
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         """Do it, and again while there is time: each change names what it was judged by, and is not made twice."""

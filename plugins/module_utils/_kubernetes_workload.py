@@ -16,9 +16,9 @@ from ._kubernetes_hold import told_notes
 
 Object = Mapping[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
-#: Put by us on a ReplicaSet once its roll-out was seen available; Kubernetes itself does not remember that. It begins
-#: with the ReplicaSet's uid: `kubectl rollout undo` copies annotations to the Deployment, whose controller copies them
-#: to every ReplicaSet that it makes from then on, bad ones too.
+#: Put by us on a ReplicaSet once its roll-out was seen available; Kubernetes itself does not remember that. Its name
+#: ends with the ReplicaSet's uid: `kubectl rollout undo` copies annotations to the Deployment, whose controller writes
+#: them over those of every ReplicaSet that it looks at from then on, bad ones too.
 AVAILABLE = "selfheal.cluster/available"
 #: The container does not run and will not by itself, or only to end again.
 STUCK = (
@@ -170,15 +170,14 @@ def revision(item: Object, current: bool, now: float) -> dict[str, Any]:
     }
 
 
-def available_mark(replica_set: Object, now: float) -> str:
-    """The text of the mark, for this ReplicaSet alone."""
-    return f"{(replica_set.get('metadata') or {}).get('uid', '')} {stamp(now)}"
+def available_mark(replica_set: Object) -> str:
+    """The name of the mark, for this ReplicaSet alone."""
+    return f"{AVAILABLE}-{(replica_set.get('metadata') or {}).get('uid', '')}"
 
 
 def marked_available(replica_set: Object) -> bool:
     """Whether this very ReplicaSet bears the mark."""
-    meta = replica_set.get("metadata") or {}
-    return str((meta.get("annotations") or {}).get(AVAILABLE, "")).split()[:1] == [str(meta.get("uid", ""))]
+    return available_mark(replica_set) in ((replica_set.get("metadata") or {}).get("annotations") or {})
 
 
 def roll_out(deployment: Object) -> tuple[str, str, str]:

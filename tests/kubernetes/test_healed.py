@@ -146,6 +146,7 @@ def calm(joined: Joined) -> Iterator[Joined]:
     yield joined
     for worker in WORKERS:
         joined.lab.power_on(worker)
+        joined.tool.run("annotate", "node", worker, "selfheal.cluster/hold-", "selfheal.cluster/cordoned-", check=False)
         joined.tool.run("uncordon", worker, check=False)
     play(joined.lab)
     wait_for(joined.well, 240, pause=1.0)
@@ -279,11 +280,11 @@ def test_all_that_a_heal_asks_is_allowed_to_its_account_and_nothing_beyond(calm:
         argv = [str(kubectl_program()), "--kubeconfig", str(conf), "auth", "can-i", *words]
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip() == "yes"
 
-    assert may("create", "pods/eviction", "-n", NAMESPACE), "else a no below says nothing"
+    assert may("create", "pods", "--subresource=eviction", "-n", NAMESPACE), "else a no below says nothing"
     for words in (
         ("delete", "pods", "-n", NAMESPACE), ("create", "pods", "-n", NAMESPACE), ("get", "secrets", "-n", NAMESPACE),
-        ("delete", "deployments", "-n", NAMESPACE), ("create", "pods/exec", "-n", NAMESPACE), ("delete", "nodes"),
-        ("patch", "nodes/kcp1"), ("get", "secrets", "-n", "kube-system"),
+        ("delete", "deployments", "-n", NAMESPACE), ("create", "pods", "--subresource=exec", "-n", NAMESPACE),
+        ("delete", "nodes"), ("patch", "nodes/kcp1"), ("get", "secrets", "-n", "kube-system"),
         ("patch", "deployments", "-n", "kube-system"), ("create", "clusterrolebindings"),
     ):  # fmt: skip
         assert not may(*words), words

@@ -33,7 +33,7 @@ def node(state: str, address: bool, heard: bool = True, ok: bool = True, running
 
 
 def worker(**changes: Any) -> dict[str, Any]:
-    return {"node": {"ready": True, "boot_id": "b1", "unready": [], **changes}}
+    return {"node": {"ready": True, "boot_id": "b1", **changes}}
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,10 @@ def worker(**changes: Any) -> dict[str, Any]:
         ("well_in_pair", node("BACKUP", False), PAIR, True),
         ("well_in_pair", node("BACKUP", True), PAIR, False),
         ("well_in_pair", node("FAULT", False), PAIR, False),
-        ("node_ready", worker(), {"boot_id": "", "pods": True}, True),
-        ("node_ready", worker(ready=False), {"boot_id": "", "pods": True}, False),
-        ("node_ready", worker(), {"boot_id": "b1", "pods": True}, False),
-        ("node_ready", worker(), {"boot_id": "b0", "pods": True}, True),
-        ("node_ready", worker(unready=["kube-system/net"]), {"boot_id": "b0", "pods": True}, False),
-        ("node_ready", worker(unready=["kube-system/net"]), {"boot_id": "b0"}, True),  # a soak does not ask for them
-        ("node_ready", {"node": {"ready": True}}, {"pods": True}, True),  # an answer that does not tell them
+        ("node_ready", worker(), {"boot_id": ""}, True),
+        ("node_ready", worker(ready=False), {"boot_id": ""}, False),
+        ("node_ready", worker(), {"boot_id": "b1"}, False),
+        ("node_ready", worker(), {"boot_id": "b0"}, True),
         ("node_ready", {}, {}, False),
     ],
 )

@@ -236,7 +236,7 @@ class LostApi:
     [
         (True, 0, 1, False, "the object itself says that it was done"),
         (True, 3, 1, False, "and is asked again until it does"),
-        (False, 0, 2, True, "it was not made, and is made now"),
+        (False, 0, 2, False, "it was not made, and is made now"),
         (True, 99, 1, True, "nobody knows: a person is called, and nothing is undone"),
     ],
 )
@@ -255,6 +255,27 @@ def test_a_change_whose_answer_was_lost(made: bool, away: int, sent: int, touche
         assert act.run()["restarted"], why
     assert (lost.sent, act.touched) == (sent, touched), why
     assert now[0] <= 20
+
+
+@pytest.mark.parametrize(("made", "touched"), [(False, False), (True, True)])
+def test_an_error_of_the_server_itself_is_asked_about(fake: FakeApi, made: bool, touched: bool) -> None:
+    """A webhook that cannot be called is a 500 each time, and nothing was done: no person is needed for that."""
+    item = deployment(2)
+    fake.answers["GET", DEPLOYMENT] = (200, item)
+    fake.answers["PATCH", DEPLOYMENT] = (500, {"message": "failed calling webhook"})
+    act = Rollout(api(fake), given("restart", judged_revision=1), NOW, False)
+    if made:
+        asked = act.api.request
+
+        def request(method: str, *words: Any, **query: Any) -> Any:
+            if method == "PATCH":
+                item["metadata"]["annotations"][ACTED] = "restart i1 7"
+            return asked(method, *words, **query)
+
+        act.api.request = request  # type: ignore[method-assign]  # the change is made, and answered all the same
+    with pytest.raises(KubernetesError):
+        act.run()
+    assert act.touched == touched
 
 
 def test_an_eviction_whose_mark_was_written_without_an_answer_goes_on() -> None:
@@ -336,7 +357,7 @@ def test_a_deployment_is_held_and_let_go(fake: FakeApi) -> None:
     fake.answers["GET", f"{APPS}/replicasets"] = listed(replica_set(1, 1), replica_set(2, owner="another"))
     fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
     hold_workload(api(fake), {**words, "state": "free", "phase": "readmit"}, lambda: NOW, False)
-    assert fake.asked[-1][2] == {"metadata": {"annotations": {AVAILABLE: f"rs-1 {at(0)}"}}}
+    assert fake.asked[-1][2] == {"metadata": {"annotations": {f"{AVAILABLE}-rs-1": at(0)}}}
     fake.answers["GET", DEPLOYMENT] = (200, deployment(2, 1))
     hold_workload(api(fake), {**words, "state": "free", "phase": "readmit"}, lambda: NOW, False)
     assert "replicasets" not in fake.asked[-1][1], "a roll-out that is not complete is not proven"
@@ -398,9 +419,9 @@ def test_a_revision_is_proven_only_when_its_roll_out_is_complete(fake: FakeApi) 
     workload_answers(fake, deployment(2), [replica_set(1, 2)], [])
     fake.answers["PATCH", f"{APPS}/replicasets/ei-deployment-1"] = (200, {})
     assert Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
-    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: f"rs-1 {at(9)}"})], [])
+    workload_answers(fake, deployment(2), [replica_set(1, 2, **{f"{AVAILABLE}-rs-1": at(9)})], [])
     assert not Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"]
-    workload_answers(fake, deployment(2), [replica_set(1, 2, **{AVAILABLE: f"rs-0 {at(9)}"})], [])
+    workload_answers(fake, deployment(2), [replica_set(1, 2, **{f"{AVAILABLE}-rs-0": at(9)})], [])
     assert Rollout(api(fake), given("proven", epoch=0), NOW, False).run()["changed"], "a mark that was copied is none"
     workload_answers(fake, deployment(2, 1), [replica_set(1, 2)], [])
     with pytest.raises(SelfhealError, match="not proven"):

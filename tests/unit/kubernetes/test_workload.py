@@ -77,7 +77,7 @@ def test_the_whole_of_a_bad_roll_out() -> None:
     seen = workload.describe(
         deployment(2, 1, revision=3, conditions=[FAILED]),
         [
-            replica_set(1, **{workload.AVAILABLE: f"rs-1 {at(500)}"}),
+            replica_set(1, **{f"{workload.AVAILABLE}-rs-1": at(500)}),
             replica_set(2, available=1),
             replica_set(3, image="ei:bad"),
             replica_set(9, available=5, owner="another"),
