@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_hold import read_hold, told_notes
-from ._kubernetes_node import drain_refusals, evictable, node, unready
+from ._kubernetes_node import drain_refusals, evictable, label_of, node, unready
 from ._kubernetes_workload import describe
 
 _MOST_EVENTS = 2000
@@ -125,7 +125,7 @@ def machine(
     return {
         **node(item, now),
         "annotations": told_notes(item),
-        "pods": sorted(f"{it['metadata'].get('namespace', '')}/{it['metadata']['name']}" for it in mine),
+        "pods": sorted(map(label_of, mine)),
         "unready": unready(name, pods),
         "refusals": drain_refusals(name, nodes, pods, budgets, now),
     }

@@ -170,13 +170,16 @@ class Rollout:
 
     def _may_be_made(self) -> bool:
         """Whether the change that was sent last is in the Deployment, or nobody can say."""
-        given = self.given
         try:
             item = self.api.get(self.path)
         except KubernetesError:
             return True
-        since = given["since_epoch"] or given["epoch"]
-        return not given["epoch"] or acted_already(item, str(given["act"]), given["incident"], since)
+        return not self.given["epoch"] or self._acted(item)
+
+    def _acted(self, item: Object) -> bool:
+        """Whether this act was given already, by whatever run of this heal."""
+        given = self.given
+        return acted_already(item, str(given["act"]), given["incident"], given["since_epoch"] or given["epoch"])
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         """Do it, and again while there is time: each change names what it was judged by, and is not made twice."""
@@ -195,7 +198,7 @@ class Rollout:
         if given["epoch"]:
             refuse(f"Deployment {given['name']}", before, given["incident"], given["epoch"], self.now)
         result["revision"] = number = revision_of(before)
-        if acted_already(before, act, given["incident"], given["since_epoch"] or given["epoch"]):
+        if self._acted(before):
             self._marked, self.touched = self.touched, False  # what was sent, if anything was, is known now
             return []
         may_act(before, act, int(given["judged_revision"]))
@@ -244,9 +247,7 @@ class Rollout:
 
     def _evict(self, before: Object) -> dict[str, Any]:
         """The pods of this Deployment by these names; the mark was written before the first is told to go."""
-        if not self._marked and acted_already(
-            before, "evict", self.given["incident"], self.given["since_epoch"] or self.given["epoch"]
-        ):
+        if not self._marked and self._acted(before):
             return {}
         wanted = self._own(before)
         if self.check_mode:

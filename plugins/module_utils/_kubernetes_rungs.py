@@ -11,7 +11,7 @@ one that has failed in this incident is not tried again.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ._kubernetes_workload import COMPLETE, FAILED, NOT_OBSERVED, PAUSED
 
@@ -40,19 +40,19 @@ def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
     bad = in_trouble(view)
     back = view["rollback_to"]
     roll = view["rollout"]
-    if any(it["trouble"] == "Unschedulable" for it in bad):
-        pod = next(it for it in bad if it["trouble"] == "Unschedulable")
+    pod = _first(bad, ("Unschedulable",))
+    if pod:
         return _none(f"pod {pod['name']} finds no node: {pod['trouble_message']}; more room, or smaller requests, help")
     if roll["state"] == FAILED or (not roll["settled"] and bad):
         return _undo(back, failed, f"the roll-out of revision {roll['revision']} {_how(roll, bad)}")
-    if any(it["trouble"] in PULL for it in bad):
-        pod = next(it for it in bad if it["trouble"] in PULL)
+    pod = _first(bad, PULL)
+    if pod:
         return _none(
             f"pod {pod['name']} cannot pull an image that revision {roll['revision']} ran with before: "
             f"{pod['trouble_message']}; the registry, or the right to it, helps, and no other revision does"
         )
-    if any(it["trouble"] in CONFIGURATION for it in bad):
-        pod = next(it for it in bad if it["trouble"] in CONFIGURATION)
+    pod = _first(bad, CONFIGURATION)
+    if pod:
         return _undo(back, failed, f"pod {pod['name']} cannot start: {pod['trouble']}: {pod['trouble_message']}")
     stuck = [it for it in view["pods"] if (it["terminating_seconds"] or 0) > STUCK_SECONDS]
     if (bad or stuck) and EVICT not in failed:
@@ -68,6 +68,11 @@ def choose(view: View, failed: Collection[str]) -> dict[str, Any]:
         why = "its pods run, and what they serve is ill" if not bad else "a new pod in its place did not help"
         return {"kind": RESTART, "pods": [], "revision": 0, "why": why, "after": bool(bad)}
     return _undo(back, failed, "new pods did not help")
+
+
+def _first(bad: list[View], troubles: Collection[str]) -> Optional[View]:
+    """The first pod with one of these troubles."""
+    return next((it for it in bad if it["trouble"] in troubles), None)
 
 
 def _undo(back: Any, failed: Collection[str], why: str) -> dict[str, Any]:
