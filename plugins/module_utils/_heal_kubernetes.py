@@ -86,6 +86,7 @@ def after_drain(state: State, seen: Mapping[str, Results], now: float) -> None:
     left = list(result.get("left") or [])
     # Not the boot id, which the cluster knows late: a kubelet that is dead since a reboot has not told the new one.
     state["machine_id"] = str(result.get("machine_id") or "")
+    state["kept_pods"] = list(map(str, result.get("kept") or []))
     if verdict(result) != "ok" or (left and result.get("ready")):
         for name, why in (result.get("refused") or {}).items():
             problem(state, f"{name} was not let go: {why}")

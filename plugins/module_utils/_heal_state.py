@@ -85,6 +85,7 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "done": {"shift": [], "restart": False, "readmit": []},
         "witnesses": [],
         "machine_id": "",
+        "kept_pods": [],
         "left_sessions": 0,
         "traffic_safe_at": None,
         "restored_at": None,

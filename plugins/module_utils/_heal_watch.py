@@ -95,13 +95,17 @@ def workload_available(answer: Answer, about: Mapping[str, Any]) -> str:
 
 
 def node_ready(answer: Answer, about: Mapping[str, Any]) -> str:
-    """A node of Kubernetes is Ready, and of another boot than the one before (a quick reboot never shows otherwise)."""
+    """A node of Kubernetes is Ready, and of another boot than the one before (a quick reboot never shows otherwise).
+
+    With ``pods``, those of its own that were well before, they serve again: one that was ill before proves nothing.
+    """
     seen = answer.get("node") or {}
     if not seen.get("ready"):
         return "it is not Ready ({}): {}".format(seen.get("ready_status"), seen.get("ready_message"))
     if about.get("boot_id") and seen.get("boot_id") == about["boot_id"]:
         return "the cluster still knows it by its boot before"
-    return ""
+    ill = [name for name in seen.get("unready") or [] if name in (about.get("pods") or [])]
+    return "pods of its own were well before and are not Ready: {}".format(", ".join(ill)) if ill else ""
 
 
 def _service(answer: Answer) -> str:

@@ -17,7 +17,7 @@ from ._errors import SelfhealError
 from ._kubernetes import Api, KubernetesError, selector_text
 from ._kubernetes_change import change
 from ._kubernetes_hold import EPOCH, HOLD, hold_text, note_changes, notes_of, refuse
-from ._kubernetes_node import CORDONED, drain_refusals, evictions_left, node, planned
+from ._kubernetes_node import CORDONED, drain_refusals, evictions_left, kept_well, node, planned
 from ._kubernetes_workload import (
     COMPLETE,
     REVISION,
@@ -110,7 +110,8 @@ class Drainer:
 
         ``evicted`` names the pods that were told to go, ``left`` those that are still there, ``refused`` the last word
         about each that was not let go. ``ready`` is false only where the node was not Ready for a while without a
-        break: one that flaps may serve again at once. ``machine_id`` is the machine that its kubelet runs on.
+        break: one that flaps may serve again at once. ``machine_id`` is the machine that its kubelet runs on, ``kept``
+        the pods that stay and were well at the first look: what a proof of the node may ask for afterwards.
 
         What speaks against a drain is asked again before the first pod goes, also where an earlier run has begun with
         it: the plan does not look at it for a node that was not Ready then, or that is ours. To refuse is safe there
@@ -121,6 +122,7 @@ class Drainer:
         seen: dict[str, Any] = {}
         left: list[dict[str, Any]] = []
         told = _Told()
+        kept: Optional[list[str]] = None
         silent: Optional[float] = None  # since when each look found it not Ready
         asked = out = False
         while True:
@@ -134,9 +136,9 @@ class Drainer:
                 elif silent is None:
                     silent = now
                 out = silent is not None and now - silent >= steady
-                left = evictions_left(
-                    self.name, self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
-                )
+                pods = self.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={self.name}")
+                left = evictions_left(self.name, pods)
+                kept = kept_well(self.name, pods) if kept is None else kept
                 if seen["ready"] and not asked and not all(it["going"] for it in left):
                     self._ask_again()
                     asked = True
@@ -155,6 +157,7 @@ class Drainer:
             "left": [_label(it) for it in left],
             "refused": told.refused,
             "ready": not out,
+            "kept": kept or [],
             "machine_id": str(seen.get("machine_id") or ""),
         }
 

@@ -112,6 +112,11 @@ ready:
   description: V(false) where the node was not Ready for a while without a break, so that its pods serve nobody.
   returned: when O(state=drained)
   type: bool
+kept:
+  description: Its pods of DaemonSets and its static ones that were well when the drain began.
+  returned: when O(state=drained)
+  type: list
+  elements: str
 machine_id:
   description: Machine id of the node, as its kubelet has told it; empty if it has not.
   returned: when O(state=drained)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,7 +185,8 @@ def test_a_machine_is_made_though_its_cgroup_went_late(small_lab: SmallLab) -> N
 
     def keep() -> None:
         while time.monotonic() < until:
-            (before / "child").mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):  # it is being removed at the same time
+                (before / "child").mkdir(parents=True)
 
     with ThreadPoolExecutor(1) as pool:
         kept = pool.submit(keep)

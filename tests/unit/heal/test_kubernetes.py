@@ -179,6 +179,12 @@ def test_power_that_was_not_switched(answer: dict[str, Any], outcome: str) -> No
     assert acting(state) == ({"release": ["monitor"]} if outcome else {"undo": ["monitor"]})
 
 
+@pytest.mark.parametrize("told", [["kube-system/net"], [], None])
+def test_the_pods_that_were_well_before_are_handed_to_the_proof(told: list[str] | None) -> None:
+    state = play(play(machine(), "shift", API), "drain", {"monitor": {**DRAINED["monitor"], "kept": told}})
+    assert state["kept_pods"] == (told or [])
+
+
 @pytest.mark.parametrize("told", ["m1", "", None])
 def test_the_machine_that_was_drained_is_the_one_that_may_be_restarted(told: str | None) -> None:
     """Two hosts may be named after one node by mistake: the machine compares the id with its own."""

@@ -72,6 +72,10 @@ def worker(**changes: Any) -> dict[str, Any]:
         ("node_ready", worker(ready=False), {"boot_id": ""}, False),
         ("node_ready", worker(), {"boot_id": "b1"}, False),
         ("node_ready", worker(), {"boot_id": "b0"}, True),
+        ("node_ready", worker(unready=["kube-system/net"]), {"pods": ["kube-system/net", "kube-system/log"]}, False),
+        ("node_ready", worker(unready=["kube-system/net"]), {"pods": ["kube-system/log"]}, True),  # ill before as well
+        ("node_ready", worker(unready=["kube-system/net"]), {}, True),  # a soak does not ask for them
+        ("node_ready", worker(), {"pods": ["kube-system/net"]}, True),  # an answer that does not tell them
         ("node_ready", {}, {}, False),
     ],
 )

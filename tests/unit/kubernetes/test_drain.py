@@ -72,10 +72,12 @@ def until(seconds: float, first: str, then: str) -> Says:
 
 
 def test_it_ends_when_no_pod_is_left_and_says_which_machine_it_was() -> None:
-    cluster = Cluster([pod("a"), pod("b"), pod("other", "kw2"), pod("log", owner="DaemonSet")])
+    log = pod("log", owner="DaemonSet")
+    log["status"]["containerStatuses"] = [{"ready": True}]
+    cluster = Cluster([pod("a"), pod("b"), pod("other", "kw2"), log, pod("ill", owner="DaemonSet")])
     done = cluster.drain()
     assert (done["evicted"], done["left"], done["ready"]) == (["ei/a", "ei/b"], [], True)
-    assert (cluster.now - NOW, done["machine_id"]) == (0.5, "m1")
+    assert (cluster.now - NOW, done["machine_id"], done["kept"]) == (0.5, "m1", ["ei/log"])
     assert cluster.asked.count("/api/v1/nodes") == 1, "all of the cluster is read once"
 
 

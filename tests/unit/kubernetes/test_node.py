@@ -194,6 +194,29 @@ def test_the_pods_of_the_node_itself_that_do_not_serve(pods: Any, expected: list
     assert nodes.unready("kw1", pods) == expected, why
 
 
+def with_containers(item: Any, *ready: bool) -> Any:
+    item["status"]["containerStatuses"] = [{"ready": it} for it in ready]
+    return item
+
+
+@pytest.mark.parametrize(
+    ("item", "well", "why"),
+    [
+        (with_containers(daemon("a"), True, True), True, "all of it serves"),
+        (with_containers(daemon("a", ready="False"), True), True, "the node is silent: the kubelet's word before that"),
+        (with_containers(pod("a", **STATIC), True), True, "static"),
+        (with_containers(daemon("a"), True, False), False, "one of its containers does not"),
+        (daemon("a"), False, "nothing is told of its containers"),
+        (with_containers(daemon("a", "kw2"), True), False, "of another node"),
+        (with_containers(pod("a"), True), False, "a drain takes it"),
+        (with_containers(daemon("a", phase="Pending"), True), False, "not begun"),
+        (with_containers(gone("a", owner="DaemonSet"), True), False, "told to go"),
+    ],
+)
+def test_the_pods_of_the_node_itself_that_were_well(item: Any, well: bool, why: str) -> None:
+    assert nodes.kept_well("kw1", [item]) == (["ei/a"] if well else []), why
+
+
 def test_what_a_drain_still_has_to_take() -> None:
     left = nodes.evictions_left("kw1", [pod("a"), pod("b", "kw2"), pod("c", owner="DaemonSet")])
     assert [it["name"] for it in left] == ["a"]
