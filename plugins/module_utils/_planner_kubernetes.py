@@ -130,7 +130,14 @@ def remedy(case: Case) -> Tuple[Tuple[str, ...], Dict[str, Any]]:
 
 
 def _budgets(case: Case, seen: Mapping[str, Any], pods: List[str]) -> None:
-    """A budget that lets no pod go is a refusal with its reason. The unhealthy go past one that always allows them."""
+    """A budget that lets no pod go is a refusal with its reason. The unhealthy go past one that always allows them.
+
+    Of two budgets the eviction API lets no pod go, whatever they allow, and says so with an error of its own (500).
+    """
+    if len(seen["budgets"]) > 1:
+        found = names(str(told["name"]) for told in seen["budgets"])
+        what = "the budgets %s count the pods of %s, and the eviction API takes no pod that more than one counts"
+        case.refuse("budget", what % (found, seen["name"]))
     healthy = {it["name"] for it in seen["pods"] if it["ready"]}
     for told in seen["budgets"]:
         spared = told["unhealthy_policy"] == "AlwaysAllow" and not healthy & set(pods)

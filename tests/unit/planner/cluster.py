@@ -74,6 +74,7 @@ GONE = {"node": "kw1", "kw1": DEAD, "ill": "connectivity", "host": "down"}
 
 LOOPING = view(SETTLED, [pod("n", 2, containers=[LOOP])])
 TIGHT = {"name": "pdb", "allowed": 0, "wanted": 2, "expected": 2, "unhealthy_policy": "IfHealthyBudget"}
+ROOMY = {**TIGHT, "allowed": 1, "wanted": 1}
 FOREIGN = read_hold({"selfheal.cluster/hold": "{"}, 1)
 SILENT = {"reachable": False, "error": "https://x gives no answer"}
 #: What is decided, the reason that has to be among the refusals, and words of it.
@@ -91,6 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"workload": view(SETTLED, [pod("a", 2), pod("b", 2)], scaler=[autoscaler(400)], available=2)}, "layer_load",
      "at its maximum of 6"),
     ({"workload": {**LOOPING, "budgets": [TIGHT]}}, "budget", "budget pdb needs 2 of 2"),
+    ({"workload": {**LOOPING, "budgets": [ROOMY, {**ROOMY, "name": "all"}]}}, "budget", "more than one counts"),
     ({"kw1": machine("kw1", ready=False)}, "parent_unreachable", "node kw1 of the cluster is not Ready"),
     ({"ill": "ok"}, "not_ill", ""),
     ({"history": {"incidents": OPEN, "attempts": [attempt("undo"), attempt("evict", 2), attempt("rollout", 3)]}},
