@@ -93,6 +93,7 @@ def _state(extra: Any, groups: Any, hostvars: Any, started: float) -> dict[str, 
         own_hosts=own,
         watched=watched,
         balancing=target.balancing(every.values()),
+        looked_at=target.looked_at(wanted, every.values()),
         addresses=addresses,
         unresolved=unresolved,
     )

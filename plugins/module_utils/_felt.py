@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt_looks
 from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy import COUNTERS
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import Results, State, at_of
 
@@ -201,10 +202,13 @@ def note(state: State, seen: Mapping[str, Results], now: float) -> None:
 
 
 def told(state: State) -> Optional[Dict[str, Any]]:
-    """What clients felt up to now. Behind a Service of Kubernetes nobody counts, and that is said, not left open."""
+    """What clients felt up to now. Behind a Service of Kubernetes nobody counts, and that is said, not left open.
+
+    There what Nagios' own looks saw is told as ``looks``, at the end of the heal.
+    """
     counted = state["counted"]
     if state["kind"] in ("workload", "machine"):
-        return {**NOBODY, "gaps": [{"balancer": "kubernetes", "reason": "no_counters"}]}
+        return {**NOBODY, "gaps": [{"balancer": "kubernetes", "reason": "no_counters"}], "looks": state["looks"]}
     return felt(counted["hosts"], counted["before"], counted["after"])
 
 
@@ -249,7 +253,7 @@ def words(what: Any, node: str) -> List[str]:
     total, own, tcp = what.get("total"), what.get("node"), bool(what.get("tcp"))
     head = "clients, by the balancers' counters: "
     if not isinstance(total, Mapping):
-        return [head + "unknown", *gaps]
+        return [head + "unknown", *gaps, *_felt_looks.words(what.get("looks"), node)]
     lines = [head + amounts(total, tcp) + _window(what)]
     backends = _rows(what.get("backends"))
     if len(backends) > 1:

@@ -153,7 +153,8 @@ def _after_plan(state: State, seen: Mapping[str, Results], now: float) -> None:
         state["status"] = "checked"
         return
     state["status"] = "acting"
-    # Nobody counts for Kubernetes: there is no balancer of ours before it.
+    # Nobody counts for Kubernetes: there is no balancer of ours before it. Nagios looks at what runs there.
+    state["looked_at"] = {"workload": [state["node"]], "machine": state["looked_at"]}.get(state["kind"], [])
     serving = [state["node"], state["peer"]] if state["kind"] == "pair" else state["balancers"]
     skipped = list(plan.get("skipped_balancers") or [])
     _felt.begin(state, seen.get("balancers") or {}, [*serving, *skipped], now)
@@ -225,6 +226,7 @@ def _after_release(state: State, seen: Mapping[str, Results], now: float) -> Non
         problem(state, "the heal ended without an outcome: look at its holds with selfheal status")
     state["status"] = state["outcome"]
     result = (seen.get("release") or {}).get(state.get("journal_host", ""))
+    state["looks"] = (result or {}).get("looks")
     if verdict(result) not in ("ok", "absent"):
         problem(state, "the outcome is not in the journal: " + because(state["journal_host"], result))
     state["ended_at"] = now

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping
 
+from ansible_collections.selfheal.cluster.plugins.module_utils import _felt_looks
 from ansible_collections.selfheal.cluster.plugins.module_utils import _nagios_commands as commands
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal import Journal
@@ -20,6 +21,7 @@ SPEC: Dict[str, Any] = {
     "deadline_seconds": {"type": "float", "default": 60},
     "outcome": {"type": "str", "choices": list(OUTCOMES)},
     "detail": {"type": "dict"},
+    "looked_at": {"type": "list", "elements": "str", "default": []},
     "downtime": {"type": "bool", "default": False},
     "downtime_seconds": {"type": "float", "default": 900},
     "command_file": {"type": "path", "default": commands.PIPE},
@@ -31,7 +33,10 @@ def answer(params: Mapping[str, Any], now: float, check_mode: bool) -> Dict[str,
     incident, epoch = params["incident"], params["epoch"]
     with Journal(params["journal"]) as journal:
         if params["state"] == "released":
-            result = release(journal, incident, epoch, params["outcome"], params["detail"], now, not check_mode)
+            looks = _felt_looks.of(journal, incident, params["looked_at"], now)
+            detail = _felt_looks.kept(params["detail"], looks)
+            result = release(journal, incident, epoch, params["outcome"], detail, now, not check_mode)
+            result["looks"] = looks
         else:
             result = extend(journal, incident, epoch, params["phase"], params["deadline_seconds"], now, not check_mode)
     result["changed"] = not check_mode and not result["stop"]

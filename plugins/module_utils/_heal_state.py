@@ -92,6 +92,8 @@ def new_state(started: float, node: Optional[str], reason: str, incident: str) -
         "home_at": None,
         "counted": {"hosts": [], "before": {}, "after": {}},
         "felt": None,
+        "looked_at": [],
+        "looks": None,
         "levels": [],
         "read_again": None,
         "unverified": False,

@@ -197,6 +197,17 @@ def same_object(named: Iterable[Tuple[str, str]]) -> str:
     return ""
 
 
+def looked_at(wanted: Iterable[Mapping[str, Any]], every: Iterable[Mapping[str, Any]]) -> List[str]:
+    """The workloads that may run on the machines which may be healed: all of their cluster."""
+    places = {(policy["kubeconfig"], policy["context"]) for policy in wanted if policy["kind"] == "machine"}
+    return [
+        str(node)
+        for policy in every
+        if policy["kind"] == "workload" and (policy["kubeconfig"], policy["context"]) in places
+        for node in policy["nodes"]
+    ]
+
+
 def of_cluster(wanted: Iterable[Mapping[str, Any]]) -> Dict[str, Any]:
     """What the API server of Kubernetes is asked about: workloads, and the nodes of layers of them; empty for neither.
 

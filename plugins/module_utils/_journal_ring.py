@@ -49,10 +49,15 @@ def past(path: str, layers: Iterable[Mapping[str, Any]], now: float) -> Past:
         return Past([], {}, str(exc))
 
 
-def readings(db: sqlite3.Connection, since: float) -> List[Row]:
-    """Readings written after ``since``, each once, as ``_gauges.evaluate(history=...)`` takes them."""
+def readings(db: sqlite3.Connection, since: float, nodes: Sequence[str] = ()) -> List[Row]:
+    """Readings written after ``since``, each once, as ``_gauges.evaluate(history=...)`` takes them.
+
+    With ``nodes`` (inventory names) those of these alone.
+    """
     found: Dict[Tuple[Any, ...], Row] = {}
     for node, body in db.execute("SELECT node, body FROM readings WHERE at > ? ORDER BY id", (since,)):
+        if nodes and node not in nodes:
+            continue
         for reading in json.loads(body).get("readings") or ():
             key = (node, reading.get("gauge"), reading.get("service"), reading.get("label"), reading.get("at"))
             found[key] = {**reading, "node": node}

@@ -51,6 +51,13 @@ options:
   detail:
     description: Figures and sentences to keep with the attempt.
     type: dict
+  looked_at:
+    description:
+      - Inventory names of workloads of Kubernetes whose clients may have felt the heal. With O(state=released) the
+        looks of Nagios at them are kept with O(detail), because nobody counts requests there.
+    type: list
+    elements: str
+    default: []
   downtime:
     description:
       - Begin our own downtime of the node in Nagios, or end it with O(state=released). It carries the incident in its
@@ -115,6 +122,15 @@ deadline:
   description: When the lease runs out, in seconds since 1970 by the clock of the journal host.
   returned: when held
   type: float
+looks:
+  description:
+    - What Nagios' own looks at O(looked_at) saw since the node was last well, by service; null where nobody can tell.
+  returned: with O(state=released)
+  type: dict
+  sample:
+    begin: 1797000000.0
+    end: 1797000090.0
+    services: [{node: ei, service: http, looks: 45, failed: 2, longest_seconds: 6.0}]
 nagios:
   description: Whether Nagios was told about the downtime, and what went wrong if not.
   returned: when O(downtime) is true

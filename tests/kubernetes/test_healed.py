@@ -241,6 +241,11 @@ def test_a_worker_that_died_is_served_around_and_brought_back_by_its_power(calm:
     assert all(it < 30 for it in lost), lost
     took = float(ended["closed_at"]) - since
     print(f"worker back after {took:.0f} s; {len(lost)} of {len(load.answers)} requests failed")
+    looks = calm.show(ended["incident"])["attempts"][-1]["detail"]["felt"]["looks"]
+    seen = {(row["node"], row["service"]): row["looks"] for row in looks["services"]}
+    assert looks["begin"] < float(ended["opened_at"]) and looks["end"] - looks["begin"] < took + 60
+    assert set(seen) == {(SHOP, "http"), (SHOP, "http 30011")} and min(seen.values()) > 3, looks
+    print(f"Nagios' own looks meanwhile: {looks['services']}")
 
 
 def test_all_that_a_heal_asks_is_allowed_to_its_account_and_nothing_beyond(calm: Joined, tmp_path: Path) -> None:

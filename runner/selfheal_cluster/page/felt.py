@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.selfheal.cluster.plugins.module_utils._felt import LABELS, gap_words, label
+from ansible_collections.selfheal.cluster.plugins.module_utils._felt_looks import words as looks
 from selfheal_cluster.page.data import Row, number, part, rows, texts
 from selfheal_cluster.page.drawing import span
 
@@ -35,7 +36,7 @@ def counted(attempt: Row, node: object) -> dict[str, Any]:
         "lasted": span(end - begin) if begin is not None and end is not None else "-",
         "heads": ["", *(label(key, 0, felt.get("tcp") is True) for key in names)],
         "rows": [(name, *(amount(counters.get(key)) for key in names)) for name, counters in told],
-        "gaps": [gap_words(gap) for gap in rows(felt.get("gaps"))],
+        "gaps": [*(gap_words(gap) for gap in rows(felt.get("gaps"))), *looks(felt.get("looks"), str(node))],
     }
 
 

@@ -69,6 +69,29 @@ def test_that_nobody_counts_the_requests_of_clients_is_said() -> None:
         ]
 
 
+LOOKS = {
+    "begin": NOW - 60,
+    "end": NOW,
+    "services": [
+        {"node": "shop", "service": "http", "looks": 30, "failed": 0, "longest_seconds": 0.0},
+        {"node": "shop", "service": "http 30011", "looks": 29, "failed": 2, "longest_seconds": 6.04},
+    ],
+}
+
+
+def test_what_nagios_saw_of_the_services_is_told_at_the_end_of_a_heal() -> None:
+    state = play(play(play(workload(), "shift", API), "drain", API), "restart", {"monitor": failed("broken")})
+    assert state["looked_at"] == ["shop"], "its own clients alone"
+    ended = play(state, "release", {"monitor": {**OK, "looks": LOOKS}})
+    assert words(ended["felt"], "shop")[2:] == [
+        "Nagios' own looks since shop was last well, 60 s:",
+        "  shop http 30011: 29 looks, 2 failed, no answer for at most 6.0 s",
+        "  shop http: 30 looks, none failed",
+    ]
+    assert ended["detail"]["felt"]["looks"] == LOOKS
+    assert play(state, "release", {"monitor": LOST})["felt"]["looks"] is None
+
+
 def test_without_a_rung_evidence_is_kept_and_a_person_called() -> None:
     state = heal("workload", "shop", {"kind": "none", "service": ""}, phases=["confirm", "shift", "evidence"])
     state = play(play(state, "shift", API), "drain", API)

@@ -210,6 +210,16 @@ def test_what_the_cluster_is_asked_about() -> None:
     assert asked["nodes"] == [{"host": "kw1", "name": "ei"}]
 
 
+def test_whose_clients_a_heal_of_a_machine_is_felt_by() -> None:
+    shop, workers = layer_of("apps", "workload", {"shop": "ei"}, "a"), layer_of("workers", "machine", {"kw1": "kw1"})
+    far = {**layer_of("far", "workload", {"other": "ei"}, "b"), "context": "elsewhere"}
+    farm = {**layer_of("ei", "pool", {"ei1": "ei1"}), "kubeconfig": ""}
+    every = [shop, far, workers, farm]
+    assert target.looked_at([workers], every) == ["shop"], "all of its cluster, and no other"
+    assert target.looked_at(every, every) == ["shop"]
+    assert target.looked_at([shop], every) == target.looked_at([farm], every) == []
+
+
 @pytest.mark.parametrize(
     ("one", "two"),
     [

@@ -117,6 +117,10 @@ def test_what_clients_felt_by_the_balancers_counters() -> None:
     assert "in all" not in text and "backend be_ei" in text, "one backend is all there is"
     felt.update(total=None, node=None, backends=[], balancers=[])
     assert "Not known." in " ".join(read(incident_page(data)).text)
+    looks = {"node": "shop", "service": "http <b>", "looks": 9, "failed": 1, "longest_seconds": 4.0}
+    felt["looks"] = {"begin": 1000.0, "end": 1012.0, "services": [looks]}
+    text = " ".join(" ".join(read(incident_page(data)).text).split())
+    assert "since ei1 was last well, 12 s: shop http <b>: 9 looks, 1 failed, no answer for at most 4.0 s" in text
 
 
 def test_a_heal_of_a_version_that_did_not_count_has_its_page_as_before() -> None:
