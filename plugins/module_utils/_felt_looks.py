@@ -9,10 +9,10 @@ that asks every few seconds. It counts no request of anybody else, and the words
 from __future__ import annotations
 
 import sqlite3
-from itertools import pairwise
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _journal_ring
+from ansible_collections.selfheal.cluster.plugins.module_utils._clean import clean
 from ansible_collections.selfheal.cluster.plugins.module_utils._errors import SelfhealError
 from ansible_collections.selfheal.cluster.plugins.module_utils._journal_schema import told
 
@@ -82,10 +82,14 @@ def looks(readings: Iterable[Mapping[str, Any]], begin: float, end: float) -> Di
 
 
 def _longest(seen: Sequence[Tuple[float, bool]], begin: float, end: float) -> float:
-    """Two good looks that follow each other have nothing between them."""
-    good = [begin, *(at for at, answered in seen if answered), end]
-    bad = [at for at, answered in seen if not answered]
-    return max((last - first for first, last in pairwise(good) if any(first <= at <= last for at in bad)), default=0.0)
+    """The longest time between two good looks that had a failed one between them; begin and end count as good."""
+    longest, good, failing = 0.0, begin, False
+    for at, answered in (*seen, (end, True)):
+        if not answered:
+            failing = True
+            continue
+        longest, good, failing = max(longest, at - good if failing else 0.0), at, False
+    return longest
 
 
 def words(what: Any, node: str) -> List[str]:
@@ -97,7 +101,9 @@ def words(what: Any, node: str) -> List[str]:
     rows.sort(key=lambda row: -_number(row.get("failed")))
     seconds = _number(what.get("end")) - _number(what.get("begin"))
     lines = [f"Nagios' own looks since {node} was last well, {seconds:.0f} s:"]
-    lines += ["  {} {}: {}".format(row.get("node"), row.get("service"), _amount(row)) for row in rows[:LINES]]
+    lines += [
+        "  {}: {}".format(clean(f"{row.get('node')} {row.get('service')}", 80), _amount(row)) for row in rows[:LINES]
+    ]
     if rest := rows[LINES:]:
         failed = sum(_number(row.get("failed")) > 0 for row in rest)
         lines.append("  {} further services, {} of them with failed looks".format(len(rest), failed or "none"))

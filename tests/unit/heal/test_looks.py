@@ -77,8 +77,8 @@ def test_where_nobody_looked_nothing_is_said(what: Any) -> None:
 
 
 def test_strange_figures_are_no_error() -> None:
-    row = {"node": None, "service": 3, "looks": "x", "failed": True, "longest_seconds": None}
-    assert words({"begin": None, "services": [row]}, "kw1")[1] == "  None 3: 0 looks, none failed"
+    row = {"node": None, "service": "3\x1b[2J", "looks": "x", "failed": True, "longest_seconds": None}
+    assert words({"begin": None, "services": [row]}, "kw1")[1] == "  None 3\\x1b[2J: 0 looks, none failed"
 
 
 def _ring(journal: Any, node: str, verdict: str, state: str, at: float) -> None:
