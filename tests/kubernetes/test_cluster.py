@@ -43,3 +43,10 @@ def test_the_host_keeps_its_own_sysctls(real: RealCluster) -> None:
     inside = real.lab.exec(real.worker(0), ["cat", "/proc/sys/kernel/panic"]).stdout.strip()
     assert inside == "10"
     assert Path("/proc/sys/kernel/panic").read_text().strip() != "10"
+
+
+def test_a_connection_to_a_pod_that_went_is_soon_forgotten(real: RealCluster) -> None:
+    """Else a client's next connection from the same port goes there too, and single requests of a later load fail."""
+    kept = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent"
+    for name in real.nodes():
+        assert real.lab.exec(name, ["cat", kept]).stdout.strip() == "5", name
