@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.selfheal.cluster.plugins.module_utils import _felt_looks
+from ansible_collections.selfheal.cluster.plugins.module_utils._felt_looks import rows_of
 from ansible_collections.selfheal.cluster.plugins.module_utils._haproxy import COUNTERS
 from ansible_collections.selfheal.cluster.plugins.module_utils._heal_state import Results, State, at_of
 
@@ -56,7 +57,7 @@ def reading(balancer: Any, member: Optional[Tuple[str, Any]], phase: str, at: fl
         return None
     rows = [
         row
-        for row in _rows(balancer.get("counters"))
+        for row in rows_of(balancer.get("counters"))
         if isinstance(row.get("backend"), str)
         and isinstance(row.get("server"), str)
         and isinstance(row.get("counters"), Mapping)
@@ -74,10 +75,6 @@ def reading(balancer: Any, member: Optional[Tuple[str, Any]], phase: str, at: fl
         "backends": {row["backend"]: _counts(row["counters"]) for row in whole},
         "node": {"{}/{}".format(row["backend"], row["server"]): _counts(row["counters"]) for row in own},
     }
-
-
-def _rows(value: Any) -> List[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, (list, tuple)) else []
 
 
 def _place(row: Mapping[str, Any]) -> Tuple[str, str]:
@@ -249,13 +246,13 @@ def words(what: Any, node: str) -> List[str]:
     """What clients felt, for a person; the first line says it, and the others what to know about it."""
     if not isinstance(what, Mapping):
         return []  # a heal of an earlier version, or one that no balancer counts for
-    gaps = [gap_words(gap) for gap in _rows(what.get("gaps"))]
+    gaps = [gap_words(gap) for gap in rows_of(what.get("gaps"))]
     total, own, tcp = what.get("total"), what.get("node"), bool(what.get("tcp"))
     head = "clients, by the balancers' counters: "
     if not isinstance(total, Mapping):
         return [head + "unknown", *gaps, *_felt_looks.words(what.get("looks"), node)]
     lines = [head + amounts(total, tcp) + _window(what)]
-    backends = _rows(what.get("backends"))
+    backends = rows_of(what.get("backends"))
     if len(backends) > 1:
         lines += [
             "of these in {}: {}".format(row.get("backend"), amounts(row["counters"], tcp))

@@ -92,28 +92,31 @@ def _longest(seen: Sequence[Tuple[float, bool]], begin: float, end: float) -> fl
     return longest
 
 
+def rows_of(value: Any) -> List[Mapping[str, Any]]:
+    """The records of a list that may be missing or hold anything."""
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, (list, tuple)) else []
+
+
 def words(what: Any, node: str) -> List[str]:
     """The looks for a person; nothing where there were none."""
-    services = what.get("services") if isinstance(what, Mapping) else None
-    rows = [row for row in services if isinstance(row, Mapping)] if isinstance(services, (list, tuple)) else []
-    if not rows:
+    services = rows_of(what.get("services")) if isinstance(what, Mapping) else []
+    if not services:
         return []
-    rows.sort(key=lambda row: -_number(row.get("failed")))
+    services.sort(key=lambda row: -_number(row.get("failed")))
     seconds = _number(what.get("end")) - _number(what.get("begin"))
     lines = [f"Nagios' own looks since {node} was last well, {seconds:.0f} s:"]
-    lines += [
-        "  {}: {}".format(clean(f"{row.get('node')} {row.get('service')}", 80), _amount(row)) for row in rows[:LINES]
-    ]
-    if rest := rows[LINES:]:
+    lines += [_line(row) for row in services[:LINES]]
+    if rest := services[LINES:]:
         failed = sum(_number(row.get("failed")) > 0 for row in rest)
         lines.append("  {} further services, {} of them with failed looks".format(len(rest), failed or "none"))
     return lines
 
 
-def _amount(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any]) -> str:
+    name = clean(f"{row.get('node')} {row.get('service')}", 80)
     failed = _number(row.get("failed"))
     how = f"{failed:.0f} failed, no answer for at most {_number(row.get('longest_seconds')):.1f} s"
-    return f"{_number(row.get('looks')):.0f} looks, {how if failed else 'none failed'}"
+    return f"  {name}: {_number(row.get('looks')):.0f} looks, {how if failed else 'none failed'}"
 
 
 def _number(value: Any) -> float:

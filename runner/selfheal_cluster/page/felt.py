@@ -36,7 +36,7 @@ def counted(attempt: Row, node: object) -> dict[str, Any]:
         "lasted": span(end - begin) if begin is not None and end is not None else "-",
         "heads": ["", *(label(key, 0, felt.get("tcp") is True) for key in names)],
         "rows": [(name, *(amount(counters.get(key)) for key in names)) for name, counters in told],
-        "gaps": [*(gap_words(gap) for gap in rows(felt.get("gaps"))), *looks(felt.get("looks"), str(node))],
+        "remarks": [*(gap_words(gap) for gap in rows(felt.get("gaps"))), *looks(felt.get("looks"), str(node))],
     }
 
 
